@@ -1,0 +1,1 @@
+set(processors x86_64 aarch64)

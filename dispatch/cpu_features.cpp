@@ -1,0 +1,53 @@
+// CPU features. The only caller of cpuinfo.
+#include <bytegate/backends.h>
+#include <cpuinfo.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#elif defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
+namespace bytegate {
+namespace {
+
+CpuFeatures bit(bool present, CpuFeature feature) { return present ? CpuFeatures{feature} : 0; }
+
+CpuFeatures detect() {
+#if defined(__aarch64__)
+  CpuFeatures features = kNeon;  // part of every Armv8-A
+#else
+  CpuFeatures features = 0;
+#endif
+  // Fails where /proc or /sys is hidden; what is safe everywhere is left then.
+  const bool known = cpuinfo_initialize();
+#if defined(__x86_64__)
+  if (!known) return features;
+  features |= bit(cpuinfo_has_x86_avx2(), kAvx2) | bit(cpuinfo_has_x86_fma3(), kFma3) | bit(cpuinfo_has_x86_avx512f(), kAvx512F) |
+              bit(cpuinfo_has_x86_avx512bw(), kAvx512Bw) | bit(cpuinfo_has_x86_avx512dq(), kAvx512Dq) |
+              bit(cpuinfo_has_x86_avx512vl(), kAvx512Vl) | bit(cpuinfo_has_x86_avx512vnni(), kAvx512Vnni);
+  // cpuinfo of 2022 does not know AVX-VNNI (leaf 7, subleaf 1). Its registers are AVX's.
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  if ((features & kAvx2) != 0 && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && eax >= 1 &&
+      __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx)) {
+    features |= bit((eax & (1u << 4)) != 0, kAvxVnni);
+  }
+#elif defined(__aarch64__) && defined(__linux__)
+  // The kernel's word is enough, and it needs neither /proc nor /sys; cpuinfo of 2022 does not know i8mm.
+  constexpr unsigned long hwcap_asimddp = 1ul << 20, hwcap2_i8mm = 1ul << 13;
+  features |= bit((getauxval(AT_HWCAP) & hwcap_asimddp) != 0 || (known && cpuinfo_has_arm_neon_dot()), kDotProd) |
+              bit((getauxval(AT_HWCAP2) & hwcap2_i8mm) != 0, kI8mm);
+#elif defined(__aarch64__)
+  features |= bit(known && cpuinfo_has_arm_neon_dot(), kDotProd);
+#endif
+  return features;
+}
+
+}  // namespace
+
+CpuFeatures cpu_features() {
+  static const CpuFeatures features = detect();
+  return features;
+}
+
+}  // namespace bytegate

@@ -1,0 +1,75 @@
+// Shapes, tensors and views of them. Dense, row-major, float32 (indices: int64).
+#pragma once
+
+#include <bytegate/error.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace bytegate {
+
+/// The sizes of a tensor's dimensions, at most kMaxRank of them; allocates nothing.
+class Shape {
+ public:
+  static constexpr std::size_t kMaxRank = 8;
+
+  Shape() = default;
+  /// Throws Error (invalid_argument) for more than kMaxRank dimensions, a negative one, or more than 2^62 elements.
+  Shape(std::initializer_list<std::int64_t> dims) : Shape(std::span(dims.begin(), dims.size())) {}
+  explicit Shape(std::span<const std::int64_t> dims);
+
+  std::size_t rank() const noexcept { return rank_; }
+  std::int64_t operator[](std::size_t i) const noexcept { return dims_[i]; }
+  std::int64_t back() const noexcept { return dims_[rank_ - 1]; }
+  std::size_t elements() const noexcept;
+  /// The same shape with another last dimension. Needs a rank of at least 1.
+  Shape with_back(std::int64_t dim) const;
+  std::span<const std::int64_t> dims() const noexcept { return {dims_.data(), rank_}; }
+  bool operator==(const Shape& other) const noexcept;
+
+ private:
+  std::array<std::int64_t, kMaxRank> dims_{};
+  std::size_t rank_ = 0;
+};
+
+/// "[20, 1, 64]"
+std::string to_string(const Shape& shape);
+
+/// A view of floats that somebody else owns. A null `data` stands for "none" where a tensor is optional.
+struct ConstTensorView {
+  const float* data = nullptr;
+  Shape shape;
+};
+
+struct TensorView {
+  float* data = nullptr;
+  Shape shape;
+  operator ConstTensorView() const noexcept { return {data, shape}; }
+};
+
+/// Indices (of an Embedding's rows) that somebody else owns.
+struct IndexView {
+  const std::int64_t* data = nullptr;
+  Shape shape;
+};
+
+/// A tensor that owns its floats.
+struct Tensor {
+  Shape shape;
+  std::vector<float> data;
+
+  Tensor() = default;
+  explicit Tensor(const Shape& s) : shape(s), data(s.elements()) {}
+  /// Throws Error (shape_mismatch) if the number of values is not that of the shape.
+  Tensor(const Shape& s, std::vector<float> values);
+
+  TensorView view() noexcept { return {data.data(), shape}; }
+  ConstTensorView view() const noexcept { return {data.data(), shape}; }
+};
+
+}  // namespace bytegate

@@ -1,0 +1,278 @@
+#include "io/safetensors_header.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "io/text.h"
+
+namespace bytegate::detail {
+namespace {
+
+struct Dtype {
+  std::string_view name;
+  std::uint64_t size;
+};
+constexpr Dtype kDtypes[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1},
+                             {"I16", 2},  {"U16", 2}, {"F16", 2}, {"BF16", 2},    {"I32", 4},
+                             {"U32", 4},  {"F32", 4}, {"F64", 8}, {"I64", 8},     {"U64", 8}};
+
+constexpr std::uint64_t kMaxNumber = std::numeric_limits<std::int64_t>::max();
+
+/// Receives the header's JSON piece by piece. Anything out of place throws at once, so nesting cannot go deeper than the
+/// format's own three levels.
+class HeaderSax : public nlohmann::json_sax<nlohmann::json> {
+ public:
+  HeaderSax(std::uint64_t data_size, const std::string& what) : data_size_(data_size), what_(what) {}
+
+  Header take() { return std::move(header_); }
+
+  bool null() override { fail_kind("null"); }
+  bool boolean(bool) override { fail_kind("a boolean"); }
+  bool number_integer(number_integer_t value) override { fail_kind("the negative number " + std::to_string(value)); }
+  bool number_float(number_float_t, const string_t& text) override { fail_kind("the number " + text.substr(0, 40)); }
+  bool binary(binary_t&) override { fail_kind("binary data"); }
+
+  bool number_unsigned(number_unsigned_t value) override {
+    if (where_ != Where::shape && where_ != Where::offsets) fail_kind("a number");
+    if (value > kMaxNumber) fail_kind("the number " + std::to_string(value));
+    if (where_ == Where::shape) {
+      entry_.shape.push_back(static_cast<std::int64_t>(value));
+    } else {
+      if (offsets_ < 2) (offsets_ == 0 ? entry_.begin : entry_.end) = value;
+      ++offsets_;
+    }
+    return true;
+  }
+
+  bool string(string_t& value) override {
+    if (where_ == Where::metadata) {
+      header_.metadata[key_] = std::move(value);
+    } else if (where_ == Where::entry && key_ == "dtype") {
+      if (dtype_size(value) == 0) fail_entry("has dtype " + in_quotes(value) + "; the format has " + dtype_names());
+      entry_.dtype = std::move(value);
+    } else {
+      fail_kind("a string");
+    }
+    return true;
+  }
+
+  bool start_object(std::size_t) override {
+    switch (where_) {
+      case Where::outside:
+        where_ = Where::root;
+        return true;
+      case Where::root:
+        if (key_ == kMetadataKey) {
+          where_ = Where::metadata;
+        } else {
+          where_ = Where::entry;
+          entry_ = {};
+          entry_.name = key_;
+        }
+        keys_.clear();
+        return true;
+      default:
+        fail_kind("an object");
+    }
+  }
+
+  bool key(string_t& value) override {
+    if (where_ == Where::root) {
+      if (!names_.insert(value).second) fail("the name " + in_quotes(value) + " appears twice");
+    } else if (!keys_.insert(value).second) {
+      if (where_ == Where::metadata) fail("the __metadata__ key " + in_quotes(value) + " appears twice");
+      fail_entry("has two " + in_quotes(value));
+    }
+    if (where_ == Where::entry && value != "dtype" && value != "shape" && value != "data_offsets") {
+      fail_entry("has the unknown key " + in_quotes(value) + "; accepted are dtype, shape and data_offsets");
+    }
+    key_ = std::move(value);
+    return true;
+  }
+
+  bool end_object() override {
+    if (where_ == Where::entry) {
+      check_entry();
+      header_.entries.push_back(std::move(entry_));
+    }
+    where_ = where_ == Where::root ? Where::outside : Where::root;
+    return true;
+  }
+
+  bool start_array(std::size_t) override {
+    if (where_ == Where::entry && key_ == "shape") {
+      where_ = Where::shape;
+    } else if (where_ == Where::entry && key_ == "data_offsets") {
+      where_ = Where::offsets;
+      offsets_ = 0;
+    } else {
+      fail_kind("an array");
+    }
+    return true;
+  }
+
+  bool end_array() override {
+    if (where_ == Where::offsets && offsets_ != 2) {
+      fail_entry("has " + std::to_string(offsets_) + " data_offsets; it takes 2, begin and end");
+    }
+    where_ = Where::entry;
+    return true;
+  }
+
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& error) override {
+    std::string text = error.what();
+    // "[json.exception.parse_error.101] parse error at line 1, column 9: the part that helps"
+    if (const std::size_t colon = text.find(": "); colon != std::string::npos) text.erase(0, colon + 2);
+    fail("the header is not valid JSON at byte " + std::to_string(position) + ": " + in_quotes(text));
+  }
+
+ private:
+  enum class Where { outside, root, metadata, entry, shape, offsets };
+
+  [[noreturn]] void fail(const std::string& message) const { fail_bad_file(what_, message); }
+  [[noreturn]] void fail_entry(const std::string& message) const { fail("tensor " + in_quotes(entry_.name) + ' ' + message); }
+
+  /// A value of a kind that cannot be where it is.
+  [[noreturn]] void fail_kind(const std::string& kind) const {
+    const std::string numbers = " holds " + kind + "; it takes integers from 0 to " + std::to_string(kMaxNumber);
+    switch (where_) {
+      case Where::outside:
+        fail("the header is " + kind + "; it must be an object");
+      case Where::root:
+        if (key_ == kMetadataKey) fail("__metadata__ is " + kind + "; it must be an object of strings");
+        fail("tensor " + in_quotes(key_) + " is " + kind + "; it must be an object with dtype, shape and data_offsets");
+      case Where::metadata:
+        fail("the __metadata__ key " + in_quotes(key_) + " holds " + kind + "; it must hold a string");
+      case Where::shape:
+        fail_entry("has a shape that" + numbers);
+      case Where::offsets:
+        fail_entry("has data_offsets that" + numbers);
+      case Where::entry:
+        break;
+    }
+    fail_entry("has " + key_ + " that is " + kind + "; it must be " + (key_ == "dtype" ? "a string" : "an array of integers"));
+  }
+
+  void check_entry() const {
+    for (const char* key : {"dtype", "shape", "data_offsets"}) {
+      if (keys_.count(key) == 0) fail_entry(std::string("has no ") + key);
+    }
+    const std::string range = "data_offsets [" + std::to_string(entry_.begin) + ", " + std::to_string(entry_.end) + "]";
+    if (entry_.begin > entry_.end) fail_entry("has " + range + ", which end before they begin");
+    if (entry_.end > data_size_) {
+      fail_entry("has " + range + ", which reach past the " + std::to_string(data_size_) + " bytes of data in the file");
+    }
+    const std::int64_t bytes = tensor_bytes(entry_.shape, dtype_size(entry_.dtype));
+    if (bytes < 0) fail_entry("has shape " + list_text(entry_.shape) + ", whose size overflows 63 bits");
+    if (static_cast<std::uint64_t>(bytes) != entry_.end - entry_.begin) {
+      fail_entry("has shape " + list_text(entry_.shape) + " of " + entry_.dtype + ", which takes " + std::to_string(bytes) +
+                 " bytes, but " + range + ", which hold " + std::to_string(entry_.end - entry_.begin));
+    }
+  }
+
+  std::uint64_t data_size_;
+  const std::string& what_;
+  Header header_;
+  Where where_ = Where::outside;
+  std::string key_;              ///< the last one read
+  std::set<std::string> names_;  ///< keys of the root
+  std::set<std::string> keys_;   ///< keys of the object inside it
+  HeaderEntry entry_;
+  std::size_t offsets_ = 0;
+};
+
+/// The data must be the tensors', each byte of one tensor.
+void check_contiguous(const std::vector<HeaderEntry>& entries, std::uint64_t data_size, const std::string& what) {
+  std::uint64_t position = 0;
+  const HeaderEntry* before = nullptr;
+  for (const HeaderEntry& entry : entries) {
+    if (entry.begin > position) {
+      fail_bad_file(what, "bytes " + std::to_string(position) + " to " + std::to_string(entry.begin) +
+                              " of the data belong to no tensor; tensor " + in_quotes(entry.name) + " must begin at byte " +
+                              std::to_string(position));
+    }
+    if (entry.begin < position) {
+      fail_bad_file(what, "tensor " + in_quotes(entry.name) + " begins at byte " + std::to_string(entry.begin) +
+                              " of the data, inside tensor " + in_quotes(before->name) + ", which ends at byte " +
+                              std::to_string(position));
+    }
+    position = entry.end;
+    before = &entry;
+  }
+  if (position != data_size) {
+    fail_bad_file(what, "the tensors end at byte " + std::to_string(position) + " of the data, but the file has " +
+                            std::to_string(data_size) + " bytes of data; there must be none left over");
+  }
+}
+
+}  // namespace
+
+std::uint64_t dtype_size(std::string_view dtype) {
+  for (const Dtype& known : kDtypes) {
+    if (known.name == dtype) return known.size;
+  }
+  return 0;
+}
+
+std::string dtype_names() {
+  std::string out;
+  for (const Dtype& dtype : kDtypes) out += (out.empty() ? "" : ", ") + std::string(dtype.name);
+  return out;
+}
+
+std::int64_t tensor_bytes(const std::vector<std::int64_t>& shape, std::uint64_t element) {
+  std::uint64_t bytes = element;
+  for (const std::int64_t dim : shape) {
+    const auto d = static_cast<std::uint64_t>(dim);
+    if (d != 0 && bytes > kMaxNumber / d) return -1;
+    bytes *= d;
+  }
+  return static_cast<std::int64_t>(bytes);
+}
+
+std::uint64_t read_header_size(std::string_view prefix, std::uint64_t file_size, const std::string& what) {
+  if (file_size < 8) {
+    fail_bad_file(what,
+                  "the file has " + std::to_string(file_size) + " bytes; a safetensors file begins with an 8-byte header length");
+  }
+  std::uint64_t size = 0;
+  for (std::size_t i = 0; i < 8; ++i) size |= static_cast<std::uint64_t>(static_cast<unsigned char>(prefix[i])) << (8 * i);
+  if (size > kMaxHeaderBytes) {
+    fail_bad_file(what, "the header length is " + std::to_string(size) + "; at most " + std::to_string(kMaxHeaderBytes) +
+                            " is accepted (is this a safetensors file?)");
+  }
+  if (size > file_size - 8) {
+    fail_bad_file(what, "the header length is " + std::to_string(size) + ", but only " + std::to_string(file_size - 8) +
+                            " bytes follow it");
+  }
+  if (size < 2) fail_bad_file(what, "the header length is " + std::to_string(size) + "; the shortest header, {}, takes 2 bytes");
+  return size;
+}
+
+Header parse_header(std::string_view text, std::uint64_t data_size, const std::string& what) {
+  if (text.front() != '{')
+    fail_bad_file(what, "the header begins with " + in_quotes(text.substr(0, 1)) + "; it must begin with {");
+  // The JSON parser would take a zero byte for the end of the text and leave what follows unread.
+  if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos) {
+    fail_bad_file(what, "the header has a zero byte at byte " + std::to_string(zero) + "; it may be padded with spaces only");
+  }
+  const std::size_t last = text.find_last_not_of(' ');
+  if (text[last] == '\n' || text[last] == '\r' || text[last] == '\t') {
+    fail_bad_file(what, "the header is padded with " + in_quotes(text.substr(last, 1)) + "; it may be padded with spaces only");
+  }
+  HeaderSax sax(data_size, what);
+  nlohmann::json::sax_parse(text.begin(), text.end(), &sax);
+  Header header = sax.take();
+  std::sort(header.entries.begin(), header.entries.end(), [](const HeaderEntry& a, const HeaderEntry& b) {
+    return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
+  });
+  check_contiguous(header.entries, data_size, what);
+  return header;
+}
+
+}  // namespace bytegate::detail

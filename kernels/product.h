@@ -1,0 +1,125 @@
+// The inner products: tiles of rows x nr channels, nr = 4 vectors of channels.
+//
+// A Product says how rows of staged activations meet a panel of weights:
+//   Product::Tile<rows>              accumulators; run(lhs, first row, panel, rhs) sums over the whole of K
+//   tile.value<r, v>(rhs, n, addend) the float result of row r and vector v (first channel n), plus addend
+#pragma once
+
+#include <bytegate/backend.h>
+
+#include "kernels/unroll.h"
+
+namespace bytegate::kernels {
+
+/// int8 by a dot product of kr = 4 (or any kr) neighbours in k: Isa::dot(acc, load_lhs(...), load_rhs(...)), exact in int32.
+template <class Isa, int rows>
+struct DotTile {
+  using I = typename Isa::I;
+  // Few rows leave too few independent sums to hide the latency of dot: split k over several.
+  static constexpr int chains = rows == 1 ? 4 : rows == 2 ? 2 : 1;
+  I acc[chains][rows][4];
+
+  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs) {
+    unrolled<chains * rows * 4>([&]<int i>() BYTEGATE_LAMBDA { acc[i / (rows * 4)][i / 4 % rows][i % 4] = Isa::set_i(0); });
+    constexpr std::size_t group = 4 * Isa::width * Isa::kr;  // bytes of one k group of a panel
+    const auto* w = static_cast<const std::int8_t*>(panel);
+    for (std::size_t segment = 0; segment < rhs.segments; ++segment) {
+      const auto* a = static_cast<const std::uint8_t*>(lhs);
+      std::size_t g = 0;
+      for (; g + chains <= rhs.k_groups; g += chains) {
+        unrolled<chains>([&]<int c>() BYTEGATE_LAMBDA { step<c>(a + c * Isa::kr, stride, w + c * group); });
+        a += chains * Isa::kr;
+        w += chains * group;
+      }
+      for (; g < rhs.k_groups; ++g) {
+        step<0>(a, stride, w);
+        a += Isa::kr;
+        w += group;
+      }
+    }
+    unrolled<rows * 4>([&]<int i>() BYTEGATE_LAMBDA {
+      unrolled<chains - 1>([&]<int c>() BYTEGATE_LAMBDA { acc[0][i / 4][i % 4] = Isa::add_i(acc[0][i / 4][i % 4], acc[c + 1][i / 4][i % 4]); });
+    });
+  }
+
+  template <int m, int v>
+  BYTEGATE_INLINE I sum() const {
+    return acc[0][m][v];
+  }
+
+ private:
+  template <int c>
+  BYTEGATE_INLINE void step(const std::uint8_t* a, std::size_t stride, const std::int8_t* w) {
+    typename Isa::Rhs b[4];
+    unrolled<4>([&]<int v>() BYTEGATE_LAMBDA { b[v] = Isa::load_rhs(w + v * Isa::width * Isa::kr); });
+    unrolled<rows>([&]<int m>() BYTEGATE_LAMBDA {
+      const auto row = Isa::load_lhs(a + m * stride);
+      unrolled<4>([&]<int v>() BYTEGATE_LAMBDA { acc[c][m][v] = Isa::dot(acc[c][m][v], row, b[v]); });
+    });
+  }
+};
+
+/// y = fma(float(acc), sx * sw, addend), acc = sum qx * qw - zx * sum qw.
+template <class Isa>
+struct Int8Product {
+  static constexpr int mr = Isa::mr;
+  static constexpr std::size_t group_bytes = 4 * Isa::width * Isa::kr;
+  template <int rows>
+  struct Tile {
+    typename Isa::template Int8Tile<rows> tile;
+    typename Isa::F scale[rows];
+    typename Isa::I correction[rows];
+
+    BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs) {
+      tile.run(static_cast<const std::uint8_t*>(lhs.data) + m * lhs.stride, lhs.stride, panel, rhs);
+      unrolled<rows>([&]<int r>() BYTEGATE_LAMBDA {
+        scale[r] = Isa::set(lhs.scales[m + r].scale);
+        correction[r] = Isa::set_i(Isa::lhs_offset - lhs.scales[m + r].zero_point);
+      });
+    }
+
+    /// n: the channel of the vector's first lane.
+    template <int r, int v>
+    BYTEGATE_INLINE typename Isa::F value(const PackedMatrix& rhs, std::size_t n, typename Isa::F addend) const {
+      const auto acc = Isa::add_i(tile.template sum<r, v>(), Isa::mul_i(correction[r], Isa::load_i(rhs.sums + n)));
+      return Isa::fma(Isa::to_float(acc), Isa::mul(scale[r], Isa::load(rhs.scales + n)), addend);
+    }
+  };
+};
+
+/// float32: fused multiply-adds in the order of k, so that a result does not depend on the tile or the vector width.
+template <class Isa>
+struct FloatProduct {
+  static constexpr int mr = Isa::float_mr;
+  static constexpr std::size_t group_bytes = 4 * Isa::width * sizeof(float);
+  template <int rows>
+  struct Tile {
+    typename Isa::F acc[rows][4];
+
+    BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs) {
+      const auto* w = static_cast<const float*>(panel);
+      const char* a = static_cast<const char*>(lhs.data) + m * lhs.stride;
+      unrolled<rows * 4>([&]<int i>() BYTEGATE_LAMBDA { acc[i / 4][i % 4] = Isa::set(0.0f); });
+      for (std::size_t k = 0; k < rhs.k; ++k, w += 4 * Isa::width, a += sizeof(float)) {
+        typename Isa::F b[4];
+        unrolled<4>([&]<int v>() BYTEGATE_LAMBDA { b[v] = Isa::load(w + v * Isa::width); });
+        unrolled<rows>([&]<int r>() BYTEGATE_LAMBDA {
+          const auto x = Isa::set(*reinterpret_cast<const float*>(a + r * lhs.stride));
+          unrolled<4>([&]<int v>() BYTEGATE_LAMBDA { acc[r][v] = Isa::fma(x, b[v], acc[r][v]); });
+        });
+      }
+    }
+
+    template <int r, int v>
+    BYTEGATE_INLINE typename Isa::F value(const PackedMatrix&, std::size_t, typename Isa::F addend) const {
+      return Isa::add(acc[r][v], addend);
+    }
+  };
+};
+
+template <class Product>
+BYTEGATE_INLINE const char* panel_of(const PackedMatrix& rhs, std::size_t panel) {
+  return static_cast<const char*>(rhs.data) + panel * rhs.segments * rhs.k_groups * Product::group_bytes;
+}
+
+}  // namespace bytegate::kernels

@@ -1,0 +1,365 @@
+// LSTM::forward: for each layer and direction, the input product of a chunk of steps, then the recurrence over them.
+#include <algorithm>
+#include <cstring>
+
+#include "layers/lstm_core.h"
+
+namespace bytegate::detail {
+namespace {
+
+/// Bytes of input gates that a chunk of steps may fill, so that they are still in a private L2 cache when the recurrence reads them.
+constexpr std::size_t kGatesBytes = 256 * 1024;
+constexpr std::size_t kLeastChunkRows = 32;  // enough to use each panel of weights several times
+
+/// A batch of sequences in memory: row (t, b) starts at data + t * step + b * batch.
+struct Sequence {
+  float* data;
+  std::size_t step;
+  std::size_t batch;
+
+  float* row(std::size_t t, std::size_t b) const { return data + t * step + b * batch; }
+};
+
+/// Everything that stays the same during one call. Batch rows are taken in the order of falling length, so that those still
+/// running at a step come first.
+struct Call {
+  const LSTMConfig& config;
+  const Kernels& kernels;
+  const std::optional<Scheme>& scheme;
+  WorkspaceImpl& workspace;
+  std::size_t steps = 0, batch = 0;
+  const std::int64_t* lengths = nullptr;  ///< [batch], falling, in row order; null: all `steps`
+  const std::int64_t* rows = nullptr;     ///< row order -> batch index; null: the same
+
+  std::size_t hidden() const { return static_cast<std::size_t>(config.hidden_size); }
+  std::size_t out_size() const { return static_cast<std::size_t>(config.output_size()); }
+  std::size_t batch_index(std::size_t row) const { return rows ? static_cast<std::size_t>(rows[row]) : row; }
+  std::size_t length(std::size_t row) const { return lengths ? static_cast<std::size_t>(lengths[row]) : steps; }
+  /// Rows running at step t.
+  std::size_t running(std::size_t t) const {
+    std::size_t n = batch;
+    while (n > 0 && length(n - 1) <= t) --n;
+    return n;
+  }
+};
+
+/// Calls f(FloatRows) for the rows (t, b) running at steps [first, last), in order, in as few pieces as memory allows.
+template <class F>
+void for_each_piece(const Call& call, const Sequence& x, std::size_t width, std::size_t first, std::size_t last, const F& f) {
+  const bool uniform = !call.lengths && (call.batch == 1 || x.step == call.batch * x.batch);
+  if (uniform) {
+    f(FloatRows{x.row(first, 0), call.batch == 1 ? x.step : x.batch, (last - first) * call.batch, width});
+    return;
+  }
+  for (std::size_t t = first; t < last; ++t) {
+    const std::size_t running = call.running(t);
+    if (!call.rows) {
+      f(FloatRows{x.row(t, 0), x.batch, running, width});
+      continue;
+    }
+    for (std::size_t row = 0; row < running; ++row) f(FloatRows{x.row(t, call.batch_index(row)), width, 1, width});
+  }
+}
+
+/// One layer and direction of a call.
+class CellRun {
+ public:
+  CellRun(const Call& call, const PackedCell& cell, const Sequence& x, std::size_t width, const Sequence& y, bool reverse)
+      : call_(call), cell_(cell), x_(x), width_(width), y_(y), reverse_(reverse), per_tensor_(per_tensor(call.scheme)) {}
+
+  void run(const LSTMArgs& args, std::size_t index, bool whole_input);
+  /// The input as a run with whole_input staged it, for the other direction.
+  const StagedRows& input() const { return input_; }
+  void use_input(const StagedRows& staged) { input_ = staged; }
+
+ private:
+  std::size_t padded_units() const { return cell_.hh.padded() / 4; }
+  std::size_t chunk_steps() const;
+  /// Whether h goes straight to the output, where the next step finds it.
+  bool direct() const { return !call_.rows && !per_tensor_; }
+  bool last_step(std::size_t t) const { return reverse_ ? t == 0 : t + 1 == call_.steps; }
+
+  TensorQuantizer input_quantizer() const;
+  void stage_input(std::size_t first, std::size_t last, const TensorQuantizer& whole);
+  void start(const LSTMArgs& args, std::size_t index);
+  void step(std::size_t t, std::size_t running, const float* gates);
+  void project(std::size_t running, float* h, std::size_t h_stride);
+  void stage(const float* data, std::size_t stride, std::size_t width, std::size_t rows, const RowRange* ranges, StagedRows& out) const;
+  void finish(const LSTMArgs& args, std::size_t index) const;
+
+  const Call& call_;
+  const PackedCell& cell_;
+  Sequence x_;
+  std::size_t width_;
+  Sequence y_;
+  bool reverse_;
+  bool per_tensor_;
+  StagedRows input_{}, staged_h_{}, staged_m_{};
+  RowRange* ranges_ = nullptr;  ///< [batch] of h
+  float *h_ = nullptr, *c_ = nullptr, *m_ = nullptr;  ///< [batch, out_size], [batch, padded units], the same; in row order
+};
+
+/// `torch`: one scale for all the rows of these ranges.
+TensorQuantizer merged_quantizer(const Scheme& scheme, const RowRange* ranges, std::size_t n) {
+  RowRange range{0, 0};
+  for (std::size_t i = 0; i < n; ++i) range = merge(range, ranges[i]);
+  return torch_quantizer(range, scheme.activation_bits);
+}
+
+std::size_t CellRun::chunk_steps() const {
+  const std::size_t rows = std::max(kLeastChunkRows, kGatesBytes / (cell_.ih.padded() * sizeof(float)));
+  return std::clamp<std::size_t>(rows / call_.batch, 1, std::max<std::size_t>(call_.steps, 1));
+}
+
+TensorQuantizer CellRun::input_quantizer() const {
+  RowRange range{0, 0};
+  for_each_piece(call_, x_, width_, 0, call_.steps, [&](const FloatRows& rows) {
+    for (std::size_t done = 0; done < rows.rows; done += call_.batch) {
+      const FloatRows part{rows.data + done * rows.stride, rows.stride, std::min(call_.batch, rows.rows - done), rows.cols};
+      call_.kernels.find_ranges(&part, ranges_);
+      for (std::size_t i = 0; i < part.rows; ++i) range = merge(range, ranges_[i]);
+    }
+  });
+  return torch_quantizer(range, call_.scheme->activation_bits);
+}
+
+void CellRun::stage_input(std::size_t first, std::size_t last, const TensorQuantizer& whole) {
+  input_.rows = 0;
+  for_each_piece(call_, x_, width_, first, last, [&](const FloatRows& rows) {
+    StagedRows part{static_cast<std::byte*>(input_.data) + input_.rows * input_.stride, input_.stride, input_.scales + input_.rows, 0};
+    part.rows = rows.rows;
+    call_.kernels.stage_rows(&rows, nullptr, per_tensor_ ? &whole.scale : nullptr, whole.inverse, &part);
+    input_.rows += rows.rows;
+  });
+}
+
+/// Float rows into a product; `ranges` as known, or null.
+void CellRun::stage(const float* data, std::size_t stride, std::size_t width, std::size_t rows, const RowRange* ranges,
+                    StagedRows& out) const {
+  const FloatRows x{data, stride, rows, width};
+  out.rows = rows;
+  if (!per_tensor_) {
+    call_.kernels.stage_rows(&x, ranges, nullptr, 0.0f, &out);
+    return;
+  }
+  const TensorQuantizer whole = merged_quantizer(*call_.scheme, ranges, rows);
+  call_.kernels.stage_rows(&x, nullptr, &whole.scale, whole.inverse, &out);
+}
+
+/// h and c as the caller gives them, in row order.
+void CellRun::start(const LSTMArgs& args, std::size_t index) {
+  const std::size_t batch = call_.batch, out = call_.out_size(), hidden = call_.hidden(), units = padded_units();
+  std::memset(c_, 0, batch * units * sizeof(float));
+  std::memset(h_, 0, batch * out * sizeof(float));
+  for (std::size_t row = 0; row < batch; ++row) {
+    const std::size_t b = index * batch + call_.batch_index(row);
+    if (args.h0.data) std::memcpy(h_ + row * out, args.h0.data + b * out, out * sizeof(float));
+    if (args.c0.data) std::memcpy(c_ + row * units, args.c0.data + b * hidden, hidden * sizeof(float));
+  }
+  if (call_.scheme) {
+    const FloatRows h{h_, out, batch, out}, c{c_, units, batch, hidden};
+    call_.kernels.find_ranges(&c, ranges_);
+    // A row whose c holds NaN or infinity is lost from the first step on, all of it: its h gets the NaN scale.
+    for (std::size_t row = 0; row < batch; ++row) {
+      if (ranges_[row].lo != ranges_[row].lo) h_[row * out] = __builtin_nanf("");
+    }
+    call_.kernels.find_ranges(&h, ranges_);
+  }
+  if (!per_tensor_) stage(h_, out, out, batch, call_.scheme ? ranges_ : nullptr, staged_h_);
+}
+
+void CellRun::run(const LSTMArgs& args, std::size_t index, bool whole_input) {
+  WorkspaceImpl& w = call_.workspace;
+  const std::size_t batch = call_.batch, steps = call_.steps, chunk = chunk_steps(), gates_stride = cell_.ih.padded();
+  ranges_ = w.get<RowRange>(Slot::ranges, batch);
+  h_ = w.get<float>(Slot::h, batch * call_.out_size());
+  c_ = w.get<float>(Slot::c, batch * padded_units());
+  staged_h_ = {w.get<std::byte>(Slot::staged_h, batch * cell_.hh.lhs_stride()), cell_.hh.lhs_stride(), w.get<RowScale>(Slot::h_scales, batch), 0};
+  if (call_.config.proj_size > 0) {
+    m_ = w.get<float>(Slot::m, batch * padded_units());
+    staged_m_ = {w.get<std::byte>(Slot::staged_m, batch * cell_.hr.lhs_stride()), cell_.hr.lhs_stride(), w.get<RowScale>(Slot::m_scales, batch), 0};
+  }
+  float* gates = w.get<float>(Slot::gates, chunk * batch * gates_stride);
+
+  const bool reuse = input_.data != nullptr;  // use_input
+  if (!reuse) {
+    const std::size_t most = (whole_input ? steps : chunk) * batch, stride = cell_.ih.lhs_stride();
+    input_ = {w.get<std::byte>(Slot::staged_input, most * stride), stride, w.get<RowScale>(Slot::input_scales, most), 0};
+  }
+  const TensorQuantizer whole = per_tensor_ && !reuse ? input_quantizer() : TensorQuantizer{};
+  if (whole_input && !reuse) stage_input(0, steps, whole);
+  start(args, index);
+
+  std::size_t staged_row = reverse_ ? input_.rows : 0;  // of the next step, when the whole input is staged
+  for (std::size_t done = 0; done < steps;) {
+    const std::size_t count = std::min(chunk, steps - done);
+    const std::size_t first = reverse_ ? steps - done - count : done, last = first + count;
+    done += count;
+    std::size_t rows = 0;
+    for (std::size_t t = first; t < last; ++t) rows += call_.running(t);
+    if (!whole_input) stage_input(first, last, whole);
+    const std::size_t offset = !whole_input ? 0 : reverse_ ? staged_row - rows : staged_row;
+    staged_row = reverse_ ? offset : offset + rows;
+    const StagedRows part{static_cast<std::byte*>(input_.data) + offset * input_.stride, input_.stride, input_.scales + offset, rows};
+    const GemmArgs product{part, cell_.ih.view(), gates, gates_stride, gates_stride, 0, cell_.ih.panels(), 0};
+    call_.kernels.gemm(&product);
+
+    std::size_t row = reverse_ ? rows : 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t t = reverse_ ? last - 1 - i : first + i, running = call_.running(t);
+      if (reverse_) row -= running;
+      step(t, running, gates + row * gates_stride);
+      if (!reverse_) row += running;
+    }
+  }
+  finish(args, index);
+}
+
+void CellRun::step(std::size_t t, std::size_t running, const float* gates) {
+  const std::size_t out = call_.out_size(), units = padded_units();
+  const bool projected = call_.config.proj_size > 0;
+  if (per_tensor_) stage(h_, out, out, running, ranges_, staged_h_);
+  float* h = direct() ? y_.row(t, 0) : h_;
+  const std::size_t h_stride = direct() ? y_.batch : out;
+  staged_h_.rows = running;
+  const LstmStepArgs args{staged_h_, cell_.hh.view(), gates, cell_.ih.padded(), c_, units, projected ? m_ : h, projected ? units : h_stride,
+                          call_.hidden(), call_.scheme ? ranges_ : nullptr, 0, cell_.hh.panels()};
+  call_.kernels.lstm_step(&args);
+  if (projected) project(running, h, h_stride);
+  if (!direct()) {
+    for (std::size_t row = 0; row < running; ++row) std::memcpy(y_.row(t, call_.batch_index(row)), h_ + row * out, out * sizeof(float));
+  }
+  if (!per_tensor_ && !last_step(t)) stage(h, h_stride, out, running, call_.scheme && !projected ? ranges_ : nullptr, staged_h_);
+}
+
+/// h = weight_hr * (o * tanh(c))
+void CellRun::project(std::size_t running, float* h, std::size_t h_stride) {
+  stage(m_, padded_units(), call_.hidden(), running, call_.scheme ? ranges_ : nullptr, staged_m_);
+  const GemmArgs product{staged_m_, cell_.hr.view(), h, h_stride, call_.out_size(), 0, cell_.hr.panels(), 0};
+  call_.kernels.gemm(&product);
+  if (per_tensor_) {
+    const FloatRows rows{h, h_stride, running, call_.out_size()};
+    call_.kernels.find_ranges(&rows, ranges_);
+  }
+}
+
+void CellRun::finish(const LSTMArgs& args, std::size_t index) const {
+  const std::size_t batch = call_.batch, out = call_.out_size(), hidden = call_.hidden();
+  for (std::size_t row = 0; row < batch; ++row) {
+    const std::size_t b = index * batch + call_.batch_index(row);
+    const float* h = direct() && call_.steps > 0 ? y_.row(reverse_ ? 0 : call_.length(row) - 1, row) : h_ + row * out;
+    if (args.hn.data) std::memcpy(args.hn.data + b * out, h, out * sizeof(float));
+    if (args.cn.data) std::memcpy(args.cn.data + b * hidden, c_ + row * padded_units(), hidden * sizeof(float));
+  }
+}
+
+/// Fills the call's row order from the caller's lengths: falling, equal ones as they come.
+void order_rows(Call& call, std::span<const std::int64_t> lengths) {
+  if (std::ranges::all_of(lengths, [&](std::int64_t n) { return n == static_cast<std::int64_t>(call.steps); })) return;
+  auto* sorted = call.workspace.get<std::int64_t>(Slot::row_order, 2 * call.batch);
+  auto* rows = sorted + call.batch;
+  // By insertion: the standard library's stable sort allocates.
+  for (std::size_t i = 0; i < call.batch; ++i) {
+    std::size_t at = i;
+    for (; at > 0 && sorted[at - 1] < lengths[i]; --at) {
+      sorted[at] = sorted[at - 1];
+      rows[at] = rows[at - 1];
+    }
+    sorted[at] = lengths[i];
+    rows[at] = static_cast<std::int64_t>(i);
+  }
+  call.lengths = sorted;
+  if (!std::is_sorted(rows, rows + call.batch)) call.rows = rows;
+}
+
+}  // namespace
+
+void LstmCore::forward(ConstTensorView x, TensorView y, const LSTMArgs& args, WorkspaceImpl& workspace) const {
+  const LSTMConfig& config = config_;
+  const std::int64_t directions = config.directions(), out = config.output_size();
+  const bool batched = x.shape.rank() == 3;
+  check_shape((batched || x.shape.rank() == 2) && x.shape.back() == config.input_size, "LSTM: the input", x.shape,
+              config.batch_first ? "[B, T, input_size] or [T, input_size]" : "[T, B, input_size] or [T, input_size]");
+  const bool batch_first = batched && config.batch_first;
+  const std::int64_t steps = x.shape[batch_first ? 1 : 0], batch = batched ? x.shape[batch_first ? 0 : 1] : 1;
+  const std::int64_t width = directions * out;
+  const Shape y_shape = x.shape.with_back(width);
+  if (!(y.shape == y_shape)) check_shape(false, "LSTM: the output", y.shape, to_string(y_shape).c_str());
+  check_data(x.data, "LSTM: the input", x.shape);
+  check_data(y.data, "LSTM: the output", y.shape);
+  const std::int64_t states = config.num_layers * directions;
+  const auto check_state = [&](ConstTensorView state, std::int64_t size, const char* what) {
+    if (!state.data) return;
+    const Shape expected = batched ? Shape{states, batch, size} : Shape{states, size};
+    if (!(state.shape == expected)) check_shape(false, what, state.shape, to_string(expected).c_str());
+  };
+  check_state(args.h0, out, "LSTM: h0");
+  check_state(args.c0, config.hidden_size, "LSTM: c0");
+  check_state(args.hn, out, "LSTM: hn");
+  check_state(args.cn, config.hidden_size, "LSTM: cn");
+  if (!args.lengths.empty()) {
+    if (args.lengths.size() != static_cast<std::size_t>(batch)) {
+      throw Error(ErrorCode::shape_mismatch,
+                  "LSTM: " + std::to_string(args.lengths.size()) + " lengths for a batch of " + std::to_string(batch));
+    }
+    for (std::int64_t n : args.lengths) {
+      if (n < 1 || n > steps) {
+        throw Error(ErrorCode::invalid_argument, "LSTM: a length of " + std::to_string(n) + ", expected 1 to " + std::to_string(steps));
+      }
+    }
+  }
+  if (batch == 0) return;
+
+  Call call{config, *kernels_, scheme_, workspace};
+  call.steps = static_cast<std::size_t>(steps);
+  call.batch = static_cast<std::size_t>(batch);
+  order_rows(call, args.lengths);
+
+  const auto sequence = [&](float* data, std::int64_t features) {
+    const auto f = static_cast<std::size_t>(features);
+    return batch_first ? Sequence{data, f, call.steps * f} : Sequence{data, call.batch * f, f};
+  };
+  const Sequence output = sequence(y.data, width);
+  Sequence input = sequence(const_cast<float*>(x.data), config.input_size);  // only read
+  for (std::size_t row = 0; row < call.batch; ++row) {
+    for (std::size_t t = call.length(row); t < call.steps; ++t) {
+      std::memset(output.row(t, call.batch_index(row)), 0, static_cast<std::size_t>(width) * sizeof(float));
+    }
+  }
+  // Each layer after the first reads the output and writes over it. One direction stages a chunk of steps before it overwrites them; two
+  // directions need the whole input staged before the first of them writes.
+  for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
+    const bool whole = directions == 2 && layer > 0;
+    StagedRows staged{};
+    for (std::int64_t d = 0; d < directions; ++d) {
+      const auto index = static_cast<std::size_t>(layer * directions + d);
+      Sequence part = output;
+      part.data += d * out;
+      CellRun run(call, cells_[index], input, static_cast<std::size_t>(config.layer_input_size(layer)), part, d == 1);
+      if (staged.data) run.use_input(staged);
+      run.run(args, index, whole);
+      if (whole) staged = run.input();
+    }
+    input = output;
+  }
+}
+
+LSTMResult LstmCore::forward(const Tensor& x, const LSTMState* state, std::span<const std::int64_t> lengths) const {
+  const std::int64_t states = config_.num_layers * config_.directions();
+  const bool batched = x.shape.rank() == 3;
+  check_shape(batched || x.shape.rank() == 2, "LSTM: the input", x.shape, "three dimensions, or two without a batch");
+  const std::int64_t batch = batched ? x.shape[config_.batch_first ? 0 : 1] : 1;
+  const auto state_shape = [&](std::int64_t size) { return batched ? Shape{states, batch, size} : Shape{states, size}; };
+  LSTMResult result{Tensor(x.shape.with_back(config_.directions() * config_.output_size())),
+                    {Tensor(state_shape(config_.output_size())), Tensor(state_shape(config_.hidden_size))}};
+  LSTMArgs args{{}, {}, result.state.h.view(), result.state.c.view(), lengths};
+  if (state) {
+    args.h0 = state->h.view();
+    args.c0 = state->c.view();
+  }
+  Workspace workspace;
+  forward(x.view(), result.output.view(), args, workspace.impl());
+  return result;
+}
+
+}  // namespace bytegate::detail
