@@ -1,0 +1,202 @@
+// Times whole layers in int8 (accurate scheme), on every backend this CPU supports:
+//   bench_layers [--linear=M,K,N ...] [--lstm=I,H,LAYERS,T,B ...] [--threads=N] [Google Benchmark's flags]
+// Each layer's output is checked once before it is timed.
+#include <benchmark/benchmark.h>
+#include <bytegate/layers.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <random>
+#include <sstream>
+
+namespace {
+
+using namespace bytegate;
+
+using Sizes = std::vector<std::int64_t>;
+
+struct Shapes {
+  std::vector<Sizes> linear;  ///< M, K, N
+  std::vector<Sizes> lstm;    ///< I, H, layers, T, B
+  int threads = 1;
+};
+
+Tensor random_tensor(const Shape& shape, float bound, unsigned seed) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<float> uniform(-bound, bound);
+  Tensor t(shape);
+  for (float& v : t.data) v = uniform(random);
+  return t;
+}
+
+Linear make_linear(const Sizes& s, const Backend& backend) {
+  const float bound = 1 / std::sqrt(static_cast<float>(s[1]));
+  return Linear(random_tensor({s[2], s[1]}, bound, 1).view(), random_tensor({s[2]}, bound, 2).view(), false, &backend);
+}
+
+LSTM make_lstm(const Sizes& s, const Backend& backend) {
+  LSTMConfig config;
+  config.input_size = s[0];
+  config.hidden_size = s[1];
+  config.num_layers = s[2];
+  const float bound = 1 / std::sqrt(static_cast<float>(s[1]));
+  std::vector<LSTMCell<Tensor>> cells;
+  for (std::int64_t layer = 0; layer < s[2]; ++layer) {
+    const auto seed = static_cast<unsigned>(10 * layer);
+    cells.push_back({random_tensor({4 * s[1], config.layer_input_size(layer)}, bound, seed + 1),
+                     random_tensor({4 * s[1], s[1]}, bound, seed + 2), random_tensor({4 * s[1]}, bound, seed + 3),
+                     random_tensor({4 * s[1]}, bound, seed + 4), Tensor()});
+  }
+  return LSTM(config, cells, &backend);
+}
+
+bool same_bits(const float* a, const float* b, std::size_t n) { return std::memcmp(a, b, n * sizeof(float)) == 0; }
+
+/// Signal-to-quantization-noise ratio in dB.
+double sqnr(const Tensor& reference, const Tensor& out) {
+  double signal = 0, noise = 0;
+  for (std::size_t i = 0; i < out.data.size(); ++i) {
+    const double d = static_cast<double>(reference.data[i]) - out.data[i];
+    signal += static_cast<double>(reference.data[i]) * reference.data[i];
+    noise += d * d;
+  }
+  return 10 * std::log10(signal / noise);
+}
+
+/// Empty if y is what it should be: near the float layer's, and its first and last row, alone and on the scalar backend, the same bits.
+std::string check_linear(const Sizes& s, const Linear& layer, const Tensor& x, const Tensor& y) {
+  if (!(sqnr(layer.forward(x), y) > 30)) return "the output is not near the float layer's";
+  const DynamicQuantizedLinear plain = DynamicQuantizedLinear::from_float(layer, {}, &find_backend("scalar"));
+  for (std::int64_t row : {std::int64_t{0}, s[0] - 1}) {
+    const auto from = static_cast<std::size_t>(row * s[1]), at = static_cast<std::size_t>(row * s[2]);
+    const Tensor one = plain.forward(Tensor(Shape{1, s[1]}, {x.data.begin() + static_cast<long>(from), x.data.begin() + static_cast<long>(from) + s[1]}));
+    if (!same_bits(one.data.data(), y.data.data() + at, one.data.size())) return "the output differs from the scalar backend's";
+  }
+  return "";
+}
+
+/// The same for an LSTM: the first two steps of the first and the last sequence.
+std::string check_lstm(const Sizes& s, const LSTM& layer, const Tensor& x, const Tensor& y) {
+  if (!(sqnr(layer.forward(x).output, y) > 20)) return "the output is not near the float layer's";
+  const DynamicQuantizedLSTM plain = DynamicQuantizedLSTM::from_float(layer, {}, &find_backend("scalar"));
+  const std::int64_t steps = std::min<std::int64_t>(s[3], 2), batch = s[4];
+  for (std::int64_t b : {std::int64_t{0}, batch - 1}) {
+    Tensor part(Shape{steps, s[0]});
+    for (std::int64_t t = 0; t < steps; ++t) std::copy_n(x.data.begin() + (t * batch + b) * s[0], s[0], part.data.begin() + t * s[0]);
+    const Tensor one = plain.forward(part).output;
+    for (std::int64_t t = 0; t < steps; ++t) {
+      if (!same_bits(one.data.data() + t * s[1], y.data.data() + (t * batch + b) * s[1], static_cast<std::size_t>(s[1]))) {
+        return "the output differs from the scalar backend's";
+      }
+    }
+  }
+  return "";
+}
+
+void count(benchmark::State& state, double macs) {
+  state.counters["GMAC/s"] = benchmark::Counter(macs * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void run_linear(benchmark::State& state, const Sizes& s, const Backend& backend) {
+  const Linear layer = make_linear(s, backend);
+  const DynamicQuantizedLinear quantized = DynamicQuantizedLinear::from_float(layer);
+  const Tensor x = random_tensor({s[0], s[1]}, 1, 3);
+  Tensor y(Shape{s[0], s[2]});
+  Workspace workspace;
+  quantized.forward(x.view(), y.view(), workspace);
+  if (const std::string wrong = check_linear(s, layer, x, y); !wrong.empty()) return state.SkipWithError(wrong.c_str());
+  for (auto _ : state) {
+    quantized.forward(x.view(), y.view(), workspace);
+    benchmark::ClobberMemory();
+  }
+  count(state, static_cast<double>(s[0] * s[1] * s[2]));
+}
+
+void run_lstm(benchmark::State& state, const Sizes& s, const Backend& backend) {
+  const LSTM layer = make_lstm(s, backend);
+  const DynamicQuantizedLSTM quantized = DynamicQuantizedLSTM::from_float(layer);
+  const Tensor x = random_tensor({s[3], s[4], s[0]}, 1, 3);
+  Tensor y(Shape{s[3], s[4], s[1]});
+  Workspace workspace;
+  quantized.forward(x.view(), y.view(), {}, workspace);
+  if (const std::string wrong = check_lstm(s, layer, x, y); !wrong.empty()) return state.SkipWithError(wrong.c_str());
+  for (auto _ : state) {
+    quantized.forward(x.view(), y.view(), {}, workspace);
+    benchmark::ClobberMemory();
+  }
+  count(state, static_cast<double>(s[3] * s[4] * 4 * s[1] * (s[0] + s[1] + (s[2] - 1) * 2 * s[1])));
+}
+
+Sizes parse(const std::string& text, std::size_t count_of) {
+  Sizes sizes;
+  std::istringstream in(text);
+  for (std::string part; std::getline(in, part, ',');) {
+    char* end = nullptr;
+    sizes.push_back(std::strtoll(part.c_str(), &end, 10));
+    if (*end != 0 || part.empty() || sizes.back() < 1) sizes.clear();
+    if (sizes.empty()) break;
+  }
+  if (sizes.size() != count_of) {
+    std::fprintf(stderr, "bench_layers: '%s': expected %zu sizes of 1 or more, with commas between\n", text.c_str(), count_of);
+    std::exit(2);
+  }
+  return sizes;
+}
+
+/// Takes this program's own flags out of argv.
+Shapes parse_flags(int& argc, char** argv) {
+  Shapes shapes;
+  int kept = 1;
+  for (int i = 1; i < argc; ++i) {
+    const std::string arg = argv[i];
+    const auto value = [&](const char* flag) { return arg.rfind(flag, 0) == 0 ? arg.substr(std::strlen(flag)) : std::string(); };
+    if (const std::string v = value("--linear="); !v.empty()) {
+      shapes.linear.push_back(parse(v, 3));
+    } else if (const std::string w = value("--lstm="); !w.empty()) {
+      shapes.lstm.push_back(parse(w, 5));
+    } else if (const std::string n = value("--threads="); !n.empty()) {
+      shapes.threads = static_cast<int>(parse(n, 1)[0]);
+    } else {
+      argv[kept++] = argv[i];
+    }
+  }
+  argc = kept;
+  if (shapes.linear.empty() && shapes.lstm.empty()) {
+    shapes.linear = {{1, 1024, 1024}, {1, 4096, 4096}, {16, 1024, 1024}, {128, 1024, 1024}, {512, 1024, 1024}};
+    shapes.lstm = {{64, 64, 1, 100, 1}, {128, 128, 1, 100, 1}, {512, 512, 2, 35, 1}, {1024, 1024, 1, 50, 1},
+                   {64, 64, 1, 50, 8},  {512, 512, 2, 35, 16}, {1024, 1024, 1, 50, 32}};
+  }
+  return shapes;
+}
+
+std::string name_of(const char* kind, const Backend& backend, const std::vector<const char*>& letters, const Sizes& sizes, int threads) {
+  std::string name = std::string(kind) + "/" + backend.name;
+  for (std::size_t i = 0; i < sizes.size(); ++i) name += std::string("/") + letters[i] + ":" + std::to_string(sizes[i]);
+  return name + "/threads:" + std::to_string(threads);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Shapes shapes = parse_flags(argc, argv);
+  for (const BackendInfo& info : list_backends()) {
+    if (!info.supported) continue;
+    const Backend& backend = *info.backend;
+    for (const Sizes& s : shapes.linear) {
+      benchmark::RegisterBenchmark(name_of("linear", backend, {"m", "k", "n"}, s, shapes.threads).c_str(),
+                                   [s, &backend](benchmark::State& state) { run_linear(state, s, backend); })
+          ->Unit(benchmark::kMicrosecond);
+    }
+    for (const Sizes& s : shapes.lstm) {
+      benchmark::RegisterBenchmark(name_of("lstm", backend, {"i", "h", "layers", "t", "b"}, s, shapes.threads).c_str(),
+                                   [s, &backend](benchmark::State& state) { run_lstm(state, s, backend); })
+          ->Unit(benchmark::kMicrosecond);
+    }
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}
