@@ -8,25 +8,33 @@
 
 namespace bytegate::kernels {
 
-/// x * P(x^2) / Q(x^2) with x clamped to where float tanh is 1. Isa::min and max return their second operand when either is NaN,
-/// so NaN passes through.
-template <class Isa>
-BYTEGATE_INLINE typename Isa::F tanh(typename Isa::F x) {
+/// The quotient x * P(x^2) / Q(x^2) of tanh_coefficients.h for 2^-shrink * x, divided by 2^scale. Scaling coefficients by powers of two
+/// keeps all roundings where they are. x is clamped to where float tanh is 1; Isa::min and max return their second operand when either is
+/// NaN, so NaN passes through.
+template <class Isa, int shrink, int scale>
+BYTEGATE_INLINE typename Isa::F scaled_tanh(typename Isa::F x) {
   using F = typename Isa::F;
-  const auto c = [](float value) BYTEGATE_LAMBDA { return Isa::set(value); };
-  x = Isa::max(c(-kTanhBound), Isa::min(c(kTanhBound), x));
+  const auto power = [](int exponent) BYTEGATE_LAMBDA { return exponent < 0 ? 1.0f / static_cast<float>(1 << -exponent) : static_cast<float>(1 << exponent); };
+  const auto coefficient = [&](const float* c, int i, int exponent) BYTEGATE_LAMBDA { return Isa::set(c[i] * power(exponent - 2 * shrink * i)); };
+  const F bound = Isa::set(kTanhBound * power(shrink));
+  x = Isa::max(Isa::set(-kTanhBound * power(shrink)), Isa::min(bound, x));
   const F s = Isa::mul(x, x);
-  F p = c(kTanhP[kTanhDegree]);
-  unrolled<kTanhDegree>([&]<int i>() BYTEGATE_LAMBDA { p = Isa::fma(p, s, c(kTanhP[kTanhDegree - 1 - i])); });
-  F q = c(kTanhQ[kTanhDegree]);
-  unrolled<kTanhDegree>([&]<int i>() BYTEGATE_LAMBDA { q = Isa::fma(q, s, c(kTanhQ[kTanhDegree - 1 - i])); });
+  F p = coefficient(kTanhP, kTanhDegree, 0);
+  unrolled<kTanhDegree>([&]<int i>() BYTEGATE_LAMBDA { p = Isa::fma(p, s, coefficient(kTanhP, kTanhDegree - 1 - i, 0)); });
+  F q = coefficient(kTanhQ, kTanhDegree, shrink + scale);
+  unrolled<kTanhDegree>([&]<int i>() BYTEGATE_LAMBDA { q = Isa::fma(q, s, coefficient(kTanhQ, kTanhDegree - 1 - i, shrink + scale)); });
   return Isa::div(Isa::mul(x, p), q);
 }
 
 template <class Isa>
+BYTEGATE_INLINE typename Isa::F tanh(typename Isa::F x) {
+  return scaled_tanh<Isa, 0, 0>(x);
+}
+
+/// tanh(x / 2) / 2 + 1 / 2
+template <class Isa>
 BYTEGATE_INLINE typename Isa::F sigmoid(typename Isa::F x) {
-  const auto half = Isa::set(0.5f);
-  return Isa::fma(half, tanh<Isa>(Isa::mul(half, x)), half);
+  return Isa::add(scaled_tanh<Isa, 1, 1>(x), Isa::set(0.5f));
 }
 
 template <class Isa, class F>

@@ -46,16 +46,16 @@ BYTEGATE_INLINE float round_half_even(float v) {
   return (v + shift) - shift;
 }
 
-/// scale = (hi - lo) / 255, halved so that the difference cannot overflow, at least the smallest normal float so that its inverse is
-/// finite; zero point = -lo / scale, rounded.
+/// scale = (hi - lo) / 255 and its inverse, each from half the range, which cannot overflow, and not from each other, which would put one
+/// division behind another. Half the range is at least what makes the inverse finite. zero point = -lo / scale, rounded.
 template <class Isa>
 BYTEGATE_INLINE RowQuantizer quantizer_of(RowRange range) {
   if (!(range.lo <= 0.0f)) return {{__builtin_nanf(""), 0}, 0.0f};
-  float scale = (0.5f * range.hi - 0.5f * range.lo) / 127.5f;
-  if (scale < FLT_MIN) scale = FLT_MIN;
-  const float inverse = 1.0f / scale;
+  float half = 0.5f * range.hi - 0.5f * range.lo;
+  if (half < 127.5f * FLT_MIN) half = 127.5f * FLT_MIN;
+  const float inverse = 127.5f / half;
   const float zero_point = round_half_even<Isa>(-range.lo * inverse);
-  return {{scale, static_cast<std::int32_t>(zero_point > 255.0f ? 255.0f : zero_point)}, inverse};
+  return {{half * (1.0f / 127.5f), static_cast<std::int32_t>(zero_point > 255.0f ? 255.0f : zero_point)}, inverse};
 }
 
 /// q = clamp(round(x / scale) + zero_point, 0, 255), as unsigned or (Isa::kSignedLhs) less 128.
