@@ -99,12 +99,12 @@ void count(benchmark::State& state, double macs) {
   state.counters["GMAC/s"] = benchmark::Counter(macs * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-void run_linear(benchmark::State& state, const Sizes& s, const Backend& backend) {
+void run_linear(benchmark::State& state, const Sizes& s, const Backend& backend, int threads) {
   const Linear layer = make_linear(s, backend);
   const DynamicQuantizedLinear quantized = DynamicQuantizedLinear::from_float(layer);
   const Tensor x = random_tensor({s[0], s[1]}, 1, 3);
   Tensor y(Shape{s[0], s[2]});
-  Workspace workspace;
+  Workspace workspace(threads);
   quantized.forward(x.view(), y.view(), workspace);
   if (const std::string wrong = check_linear(s, layer, x, y); !wrong.empty()) return state.SkipWithError(wrong.c_str());
   for (auto _ : state) {
@@ -114,12 +114,12 @@ void run_linear(benchmark::State& state, const Sizes& s, const Backend& backend)
   count(state, static_cast<double>(s[0] * s[1] * s[2]));
 }
 
-void run_lstm(benchmark::State& state, const Sizes& s, const Backend& backend) {
+void run_lstm(benchmark::State& state, const Sizes& s, const Backend& backend, int threads) {
   const LSTM layer = make_lstm(s, backend);
   const DynamicQuantizedLSTM quantized = DynamicQuantizedLSTM::from_float(layer);
   const Tensor x = random_tensor({s[3], s[4], s[0]}, 1, 3);
   Tensor y(Shape{s[3], s[4], s[1]});
-  Workspace workspace;
+  Workspace workspace(threads);
   quantized.forward(x.view(), y.view(), {}, workspace);
   if (const std::string wrong = check_lstm(s, layer, x, y); !wrong.empty()) return state.SkipWithError(wrong.c_str());
   for (auto _ : state) {
@@ -186,12 +186,12 @@ int main(int argc, char** argv) {
     const Backend& backend = *info.backend;
     for (const Sizes& s : shapes.linear) {
       benchmark::RegisterBenchmark(name_of("linear", backend, {"m", "k", "n"}, s, shapes.threads).c_str(),
-                                   [s, &backend](benchmark::State& state) { run_linear(state, s, backend); })
+                                   [s, &backend, threads = shapes.threads](benchmark::State& state) { run_linear(state, s, backend, threads); })
           ->Unit(benchmark::kMicrosecond);
     }
     for (const Sizes& s : shapes.lstm) {
       benchmark::RegisterBenchmark(name_of("lstm", backend, {"i", "h", "layers", "t", "b"}, s, shapes.threads).c_str(),
-                                   [s, &backend](benchmark::State& state) { run_lstm(state, s, backend); })
+                                   [s, &backend, threads = shapes.threads](benchmark::State& state) { run_lstm(state, s, backend, threads); })
           ->Unit(benchmark::kMicrosecond);
     }
   }

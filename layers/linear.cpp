@@ -31,6 +31,13 @@ class LinearCore {
 
   void forward(ConstTensorView x, TensorView y, WorkspaceImpl& workspace) const;
 
+ private:
+  StagedRows stage_buffer(std::size_t rows, WorkspaceImpl& workspace) const;
+  std::size_t block_rows() const noexcept;
+  TensorQuantizer whole_quantizer(const float* x, std::size_t rows, WorkspaceImpl& workspace) const;
+  void forward_part(const float* x, float* y, Part m, Part p, const TensorQuantizer& whole, WorkspaceImpl& workspace) const;
+
+ public:
   std::optional<Tensor> bias() const {
     if (!has_bias) return std::nullopt;
     return Tensor(Shape{out_features()}, weights.unpack_bias(order));
@@ -39,6 +46,8 @@ class LinearCore {
 
 /// Activation bytes staged at once: a part of a private L2 cache, so that they stay there while all the weights pass.
 constexpr std::size_t kStagedBytes = 256 * 1024;
+/// A product of fewer multiply-adds is not worth waking a thread.
+constexpr std::size_t kLeastMacs = std::size_t{4} << 20;
 
 void LinearCore::forward(ConstTensorView x, TensorView y, WorkspaceImpl& workspace) const {
   if (x.shape.rank() == 0 || x.shape.back() != in_features()) {
@@ -53,29 +62,52 @@ void LinearCore::forward(ConstTensorView x, TensorView y, WorkspaceImpl& workspa
   const std::size_t rows = k > 0 ? x.shape.elements() / k : n > 0 ? y.shape.elements() / n : 0;
   if (rows == 0 || n == 0) return;
 
-  const Kernels& kernels = weights.kernels();
-  const std::size_t stride = weights.lhs_stride();
-  const std::size_t block = std::clamp<std::size_t>(kStagedBytes / stride, 16, 512) / kernels.mr * kernels.mr + kernels.mr;
-  const std::size_t most = std::min(rows, block);
-  StagedRows staged{workspace.get<std::byte>(Slot::staged_input, most * stride), stride, workspace.get<RowScale>(Slot::input_scales, most), 0};
-
   TensorQuantizer whole{};
-  const bool fixed = per_tensor(scheme);
-  if (fixed) {
-    RowRange range{0, 0};
-    RowRange* ranges = workspace.get<RowRange>(Slot::ranges, most);
-    for (std::size_t m = 0; m < rows; m += block) {
-      const FloatRows part{x.data + m * k, k, std::min(block, rows - m), k};
-      kernels.find_ranges(&part, ranges);
-      for (std::size_t i = 0; i < part.rows; ++i) range = merge(range, ranges[i]);
-    }
-    whole = torch_quantizer(range, scheme->activation_bits);
-  }
+  if (per_tensor(scheme)) whole = whole_quantizer(x.data, rows, workspace);
+  const std::size_t most = workspace.num_threads(), panels = weights.panels();
+  const bool by_rows = rows >= 2 * weights.kernels().mr * most;
+  std::size_t threads = rows * k * n < kLeastMacs ? 1 : by_rows ? most : std::min(most, panels);
+  for (std::size_t i = 0; i < threads; ++i) stage_buffer(std::min(rows, block_rows()), workspace.of_thread(i));
+  workspace.run(threads, [&](std::size_t i) {
+    const Part m = by_rows ? part_of(rows, i, threads, weights.kernels().mr) : Part{0, rows};
+    const Part p = by_rows ? Part{0, panels} : part_of(panels, i, threads);
+    forward_part(x.data, y.data, m, p, whole, workspace.of_thread(i));
+  });
+}
+
+StagedRows LinearCore::stage_buffer(std::size_t rows, WorkspaceImpl& workspace) const {
+  const std::size_t stride = weights.lhs_stride();
+  return {workspace.get<std::byte>(Slot::staged_input, rows * stride), stride, workspace.get<RowScale>(Slot::input_scales, rows), 0};
+}
+
+std::size_t LinearCore::block_rows() const noexcept {
+  const std::size_t mr = weights.kernels().mr;
+  return std::clamp<std::size_t>(kStagedBytes / weights.lhs_stride(), 16, 512) / mr * mr + mr;
+}
+
+/// `torch`: the quantizer of the whole input.
+TensorQuantizer LinearCore::whole_quantizer(const float* x, std::size_t rows, WorkspaceImpl& workspace) const {
+  const std::size_t k = weights.view().k, block = std::min(rows, block_rows());
+  RowRange range{0, 0};
+  RowRange* ranges = workspace.get<RowRange>(Slot::ranges, block);
   for (std::size_t m = 0; m < rows; m += block) {
-    const FloatRows part{x.data + m * k, k, std::min(block, rows - m), k};
+    const FloatRows part{x + m * k, k, std::min(block, rows - m), k};
+    weights.kernels().find_ranges(&part, ranges);
+    for (std::size_t i = 0; i < part.rows; ++i) range = merge(range, ranges[i]);
+  }
+  return torch_quantizer(range, scheme->activation_bits);
+}
+
+/// Rows `m` times the channels of panels `p`.
+void LinearCore::forward_part(const float* x, float* y, Part m, Part p, const TensorQuantizer& whole, WorkspaceImpl& workspace) const {
+  const Kernels& kernels = weights.kernels();
+  const std::size_t k = weights.view().k, n = weights.view().n, block = std::min(m.end - m.begin, block_rows());
+  StagedRows staged = stage_buffer(block, workspace);
+  for (std::size_t row = m.begin; row < m.end; row += block) {
+    const FloatRows part{x + row * k, k, std::min(block, m.end - row), k};
     staged.rows = part.rows;
-    kernels.stage_rows(&part, nullptr, fixed ? &whole.scale : nullptr, whole.inverse, &staged);
-    const GemmArgs args{staged, weights.view(), y.data + m * n, n, n, 0, weights.panels(), relu};
+    kernels.stage_rows(&part, nullptr, per_tensor(scheme) ? &whole.scale : nullptr, whole.inverse, &staged);
+    const GemmArgs args{staged, weights.view(), y + row * n, n, n, p.begin, p.end, relu};
     kernels.gemm(&args);
   }
 }

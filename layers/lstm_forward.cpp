@@ -28,18 +28,34 @@ struct Call {
   const std::optional<Scheme>& scheme;
   WorkspaceImpl& workspace;
   std::size_t steps = 0, batch = 0;
+  std::size_t first_row = 0, whole_batch = 0;  ///< this call may be a part of the caller's batch
   const std::int64_t* lengths = nullptr;  ///< [batch], falling, in row order; null: all `steps`
   const std::int64_t* rows = nullptr;     ///< row order -> batch index; null: the same
 
   std::size_t hidden() const { return static_cast<std::size_t>(config.hidden_size); }
   std::size_t out_size() const { return static_cast<std::size_t>(config.output_size()); }
   std::size_t batch_index(std::size_t row) const { return rows ? static_cast<std::size_t>(rows[row]) : row; }
+  /// The row of a state tensor, [states, whole batch, ...].
+  std::size_t state_row(std::size_t state, std::size_t row) const { return state * whole_batch + first_row + batch_index(row); }
   std::size_t length(std::size_t row) const { return lengths ? static_cast<std::size_t>(lengths[row]) : steps; }
   /// Rows running at step t.
   std::size_t running(std::size_t t) const {
     std::size_t n = batch;
     while (n > 0 && length(n - 1) <= t) --n;
     return n;
+  }
+};
+
+/// The threads that run a call's recurrence together: each owns a part of the hidden units.
+struct Team {
+  std::size_t count = 1;
+  std::size_t index = 0;
+  Barrier* barrier = nullptr;
+  RowRange* ranges = nullptr;  ///< [2, count, batch]: of each thread's part of h, at even and odd steps
+
+  RowRange* part_ranges(std::size_t step, std::size_t thread, std::size_t batch) const { return ranges + ((step % 2) * count + thread) * batch; }
+  void wait() const noexcept {
+    if (count > 1) barrier->wait();
   }
 };
 
@@ -64,9 +80,20 @@ void for_each_piece(const Call& call, const Sequence& x, std::size_t width, std:
 /// One layer and direction of a call.
 class CellRun {
  public:
-  CellRun(const Call& call, const PackedCell& cell, const Sequence& x, std::size_t width, const Sequence& y, bool reverse)
-      : call_(call), cell_(cell), x_(x), width_(width), y_(y), reverse_(reverse), per_tensor_(per_tensor(call.scheme)) {}
+  CellRun(const Call& call, const Team& team, const PackedCell& cell, const Sequence& x, std::size_t width, const Sequence& y, bool reverse)
+      : call_(call),
+        team_(team),
+        cell_(cell),
+        x_(x),
+        width_(width),
+        y_(y),
+        reverse_(reverse),
+        per_tensor_(per_tensor(call.scheme)),
+        panels_(part_of(cell.hh.panels(), team.index, team.count)) {}
 
+  /// Takes the buffers from the workspace. The pointers hold until something else of the call takes a larger one.
+  void take_buffers(bool whole_input);
+  /// After take_buffers with the same whole_input.
   void run(const LSTMArgs& args, std::size_t index, bool whole_input);
   /// The input as a run with whole_input staged it, for the other direction.
   const StagedRows& input() const { return input_; }
@@ -88,12 +115,15 @@ class CellRun {
   void finish(const LSTMArgs& args, std::size_t index) const;
 
   const Call& call_;
+  const Team& team_;
   const PackedCell& cell_;
   Sequence x_;
   std::size_t width_;
   Sequence y_;
   bool reverse_;
   bool per_tensor_;
+  Part panels_;                 ///< of this thread
+  float* gates_ = nullptr;      ///< [chunk, padded channels]
   StagedRows input_{}, staged_h_{}, staged_m_{};
   RowRange* ranges_ = nullptr;  ///< [batch] of h
   float *h_ = nullptr, *c_ = nullptr, *m_ = nullptr;  ///< [batch, out_size], [batch, padded units], the same; in row order
@@ -152,7 +182,7 @@ void CellRun::start(const LSTMArgs& args, std::size_t index) {
   std::memset(c_, 0, batch * units * sizeof(float));
   std::memset(h_, 0, batch * out * sizeof(float));
   for (std::size_t row = 0; row < batch; ++row) {
-    const std::size_t b = index * batch + call_.batch_index(row);
+    const std::size_t b = call_.state_row(index, row);
     if (args.h0.data) std::memcpy(h_ + row * out, args.h0.data + b * out, out * sizeof(float));
     if (args.c0.data) std::memcpy(c_ + row * units, args.c0.data + b * hidden, hidden * sizeof(float));
   }
@@ -168,26 +198,30 @@ void CellRun::start(const LSTMArgs& args, std::size_t index) {
   if (!per_tensor_) stage(h_, out, out, batch, call_.scheme ? ranges_ : nullptr, staged_h_);
 }
 
-void CellRun::run(const LSTMArgs& args, std::size_t index, bool whole_input) {
+void CellRun::take_buffers(bool whole_input) {
   WorkspaceImpl& w = call_.workspace;
-  const std::size_t batch = call_.batch, steps = call_.steps, chunk = chunk_steps(), gates_stride = cell_.ih.padded();
+  const std::size_t batch = call_.batch;
   ranges_ = w.get<RowRange>(Slot::ranges, batch);
   h_ = w.get<float>(Slot::h, batch * call_.out_size());
   c_ = w.get<float>(Slot::c, batch * padded_units());
-  staged_h_ = {w.get<std::byte>(Slot::staged_h, batch * cell_.hh.lhs_stride()), cell_.hh.lhs_stride(), w.get<RowScale>(Slot::h_scales, batch), 0};
+  gates_ = w.get<float>(Slot::gates, chunk_steps() * batch * cell_.ih.padded());
+  const auto staged = [&](Slot data, Slot scales, std::size_t rows, const PackedWeights& weights) {
+    const std::size_t stride = weights.lhs_stride();
+    return StagedRows{w.get<std::byte>(data, rows * stride), stride, w.get<RowScale>(scales, rows), 0};
+  };
+  staged_h_ = staged(Slot::staged_h, Slot::h_scales, batch, cell_.hh);
   if (call_.config.proj_size > 0) {
     m_ = w.get<float>(Slot::m, batch * padded_units());
-    staged_m_ = {w.get<std::byte>(Slot::staged_m, batch * cell_.hr.lhs_stride()), cell_.hr.lhs_stride(), w.get<RowScale>(Slot::m_scales, batch), 0};
+    staged_m_ = staged(Slot::staged_m, Slot::m_scales, batch, cell_.hr);
   }
-  float* gates = w.get<float>(Slot::gates, chunk * batch * gates_stride);
+  if (!input_.data) input_ = staged(Slot::staged_input, Slot::input_scales, (whole_input ? call_.steps : chunk_steps()) * batch, cell_.ih);
+}
 
-  const bool reuse = input_.data != nullptr;  // use_input
-  if (!reuse) {
-    const std::size_t most = (whole_input ? steps : chunk) * batch, stride = cell_.ih.lhs_stride();
-    input_ = {w.get<std::byte>(Slot::staged_input, most * stride), stride, w.get<RowScale>(Slot::input_scales, most), 0};
-  }
-  const TensorQuantizer whole = per_tensor_ && !reuse ? input_quantizer() : TensorQuantizer{};
-  if (whole_input && !reuse) stage_input(0, steps, whole);
+void CellRun::run(const LSTMArgs& args, std::size_t index, bool whole_input) {
+  const std::size_t steps = call_.steps, chunk = chunk_steps(), gates_stride = cell_.ih.padded();
+  const bool staged = input_.rows > 0;  // by the other direction
+  const TensorQuantizer whole = per_tensor_ && !staged ? input_quantizer() : TensorQuantizer{};
+  if (whole_input && !staged) stage_input(0, steps, whole);
   start(args, index);
 
   std::size_t staged_row = reverse_ ? input_.rows : 0;  // of the next step, when the whole input is staged
@@ -198,17 +232,18 @@ void CellRun::run(const LSTMArgs& args, std::size_t index, bool whole_input) {
     std::size_t rows = 0;
     for (std::size_t t = first; t < last; ++t) rows += call_.running(t);
     if (!whole_input) stage_input(first, last, whole);
+    team_.wait();  // the recurrence of another thread may overwrite the input
     const std::size_t offset = !whole_input ? 0 : reverse_ ? staged_row - rows : staged_row;
     staged_row = reverse_ ? offset : offset + rows;
     const StagedRows part{static_cast<std::byte*>(input_.data) + offset * input_.stride, input_.stride, input_.scales + offset, rows};
-    const GemmArgs product{part, cell_.ih.view(), gates, gates_stride, gates_stride, 0, cell_.ih.panels(), 0};
+    const GemmArgs product{part, cell_.ih.view(), gates_, gates_stride, gates_stride, panels_.begin, panels_.end, 0};
     call_.kernels.gemm(&product);
 
     std::size_t row = reverse_ ? rows : 0;
     for (std::size_t i = 0; i < count; ++i) {
       const std::size_t t = reverse_ ? last - 1 - i : first + i, running = call_.running(t);
       if (reverse_) row -= running;
-      step(t, running, gates + row * gates_stride);
+      step(t, running, gates_ + row * gates_stride);
       if (!reverse_) row += running;
     }
   }
@@ -222,9 +257,18 @@ void CellRun::step(std::size_t t, std::size_t running, const float* gates) {
   float* h = direct() ? y_.row(t, 0) : h_;
   const std::size_t h_stride = direct() ? y_.batch : out;
   staged_h_.rows = running;
+  RowRange* ranges = !call_.scheme ? nullptr : team_.count == 1 ? ranges_ : team_.part_ranges(t, team_.index, call_.batch);
   const LstmStepArgs args{staged_h_, cell_.hh.view(), gates, cell_.ih.padded(), c_, units, projected ? m_ : h, projected ? units : h_stride,
-                          call_.hidden(), call_.scheme ? ranges_ : nullptr, 0, cell_.hh.panels()};
+                          call_.hidden(), ranges, panels_.begin, panels_.end};
   call_.kernels.lstm_step(&args);
+  if (team_.count > 1) {
+    team_.wait();
+    for (std::size_t row = 0; call_.scheme && row < running; ++row) {
+      RowRange range{0, 0};
+      for (std::size_t thread = 0; thread < team_.count; ++thread) range = merge(range, team_.part_ranges(t, thread, call_.batch)[row]);
+      ranges_[row] = range;
+    }
+  }
   if (projected) project(running, h, h_stride);
   if (!direct()) {
     for (std::size_t row = 0; row < running; ++row) std::memcpy(y_.row(t, call_.batch_index(row)), h_ + row * out, out * sizeof(float));
@@ -244,12 +288,13 @@ void CellRun::project(std::size_t running, float* h, std::size_t h_stride) {
 }
 
 void CellRun::finish(const LSTMArgs& args, std::size_t index) const {
-  const std::size_t batch = call_.batch, out = call_.out_size(), hidden = call_.hidden();
+  const std::size_t batch = call_.batch, out = call_.out_size(), hidden = call_.hidden(), w = call_.kernels.nr / 4;
+  const std::size_t first = panels_.begin * w, last = std::min(panels_.end * w, hidden);  // units of this thread
   for (std::size_t row = 0; row < batch; ++row) {
-    const std::size_t b = index * batch + call_.batch_index(row);
+    const std::size_t b = call_.state_row(index, row);
     const float* h = direct() && call_.steps > 0 ? y_.row(reverse_ ? 0 : call_.length(row) - 1, row) : h_ + row * out;
-    if (args.hn.data) std::memcpy(args.hn.data + b * out, h, out * sizeof(float));
-    if (args.cn.data) std::memcpy(args.cn.data + b * hidden, c_ + row * padded_units(), hidden * sizeof(float));
+    if (args.hn.data && team_.index == 0) std::memcpy(args.hn.data + b * out, h, out * sizeof(float));
+    if (args.cn.data && first < last) std::memcpy(args.cn.data + b * hidden + first, c_ + row * padded_units() + first, (last - first) * sizeof(float));
   }
 }
 
@@ -270,6 +315,46 @@ void order_rows(Call& call, std::span<const std::int64_t> lengths) {
   }
   call.lengths = sorted;
   if (!std::is_sorted(rows, rows + call.batch)) call.rows = rows;
+}
+
+/// All layers of one thread's part of a call. Each layer after the first reads the output and writes over it. One direction stages a
+/// chunk of steps before it overwrites them; two directions need the whole input staged before the first of them writes.
+void run_layers(const Call& call, const Team& team, const std::vector<PackedCell>& cells, Sequence x, const Sequence& y, const LSTMArgs& args,
+                bool only_take_buffers) {
+  const std::int64_t directions = call.config.directions();
+  for (std::int64_t layer = 0; layer < call.config.num_layers; ++layer) {
+    const bool whole = directions == 2 && layer > 0;
+    StagedRows staged{};
+    for (std::int64_t d = 0; d < directions; ++d) {
+      const auto index = static_cast<std::size_t>(layer * directions + d);
+      Sequence part = y;
+      part.data += d * call.config.output_size();
+      CellRun run(call, team, cells[index], x, static_cast<std::size_t>(call.config.layer_input_size(layer)), part, d == 1);
+      if (staged.data) run.use_input(staged);
+      run.take_buffers(whole);
+      if (!only_take_buffers) run.run(args, index, whole);
+      if (whole) staged = run.input();
+    }
+    x = y;
+  }
+}
+
+/// Multiply-adds of a step below which a barrier costs more than it gains, and of a call below which waking a thread does.
+constexpr std::size_t kLeastStepMacs = std::size_t{256} << 10;
+constexpr std::size_t kLeastCallMacs = std::size_t{4} << 20;
+
+/// How a call is split over threads: by batch rows, which needs nothing of each other, or by hidden units, with a barrier a step.
+struct Plan {
+  std::size_t threads = 1;
+  bool by_rows = false;
+};
+
+Plan make_plan(const Call& call, std::size_t threads, std::size_t panels) {
+  const std::size_t step_macs = call.batch * 4 * call.hidden() * call.out_size();
+  if (threads == 1 || per_tensor(call.scheme) || step_macs * call.steps < kLeastCallMacs) return {};
+  const bool few = call.batch < 4 * threads;
+  if (few && !call.rows && call.config.proj_size == 0 && step_macs >= kLeastStepMacs) return {std::min(threads, panels), false};
+  return {std::min(threads, call.batch), true};
 }
 
 }  // namespace
@@ -310,38 +395,40 @@ void LstmCore::forward(ConstTensorView x, TensorView y, const LSTMArgs& args, Wo
   }
   if (batch == 0) return;
 
-  Call call{config, *kernels_, scheme_, workspace};
-  call.steps = static_cast<std::size_t>(steps);
-  call.batch = static_cast<std::size_t>(batch);
-  order_rows(call, args.lengths);
-
-  const auto sequence = [&](float* data, std::int64_t features) {
-    const auto f = static_cast<std::size_t>(features);
-    return batch_first ? Sequence{data, f, call.steps * f} : Sequence{data, call.batch * f, f};
+  const auto whole_batch = static_cast<std::size_t>(batch), f_in = static_cast<std::size_t>(config.input_size), f_out = static_cast<std::size_t>(width);
+  const auto sequence = [&](float* data, std::size_t features) {
+    return batch_first ? Sequence{data, features, static_cast<std::size_t>(steps) * features} : Sequence{data, whole_batch * features, features};
   };
-  const Sequence output = sequence(y.data, width);
-  Sequence input = sequence(const_cast<float*>(x.data), config.input_size);  // only read
-  for (std::size_t row = 0; row < call.batch; ++row) {
-    for (std::size_t t = call.length(row); t < call.steps; ++t) {
-      std::memset(output.row(t, call.batch_index(row)), 0, static_cast<std::size_t>(width) * sizeof(float));
+  const Sequence input = sequence(const_cast<float*>(x.data), f_in), output = sequence(y.data, f_out);  // the input is only read
+  const auto make_call = [&](WorkspaceImpl& buffers, Part rows) {
+    Call call{config, *kernels_, scheme_, buffers};
+    call.steps = static_cast<std::size_t>(steps);
+    call.batch = rows.end - rows.begin;
+    call.first_row = rows.begin;
+    call.whole_batch = whole_batch;
+    if (!args.lengths.empty()) order_rows(call, args.lengths.subspan(rows.begin, call.batch));
+    return call;
+  };
+  const Call whole = make_call(workspace, {0, whole_batch});
+  for (std::size_t row = 0; row < whole.batch; ++row) {
+    for (std::size_t t = whole.length(row); t < whole.steps; ++t) {
+      std::memset(output.row(t, whole.batch_index(row)), 0, f_out * sizeof(float));
     }
   }
-  // Each layer after the first reads the output and writes over it. One direction stages a chunk of steps before it overwrites them; two
-  // directions need the whole input staged before the first of them writes.
-  for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
-    const bool whole = directions == 2 && layer > 0;
-    StagedRows staged{};
-    for (std::int64_t d = 0; d < directions; ++d) {
-      const auto index = static_cast<std::size_t>(layer * directions + d);
-      Sequence part = output;
-      part.data += d * out;
-      CellRun run(call, cells_[index], input, static_cast<std::size_t>(config.layer_input_size(layer)), part, d == 1);
-      if (staged.data) run.use_input(staged);
-      run.run(args, index, whole);
-      if (whole) staged = run.input();
-    }
-    input = output;
-  }
+
+  const Plan plan = make_plan(whole, workspace.num_threads(), cells_[0].hh.panels());
+  Barrier barrier(plan.threads);
+  RowRange* team_ranges = workspace.get<RowRange>(Slot::team_ranges, 2 * plan.threads * whole_batch);
+  const auto run_part = [&](std::size_t i, bool only_take_buffers) {
+    const Part rows = plan.by_rows ? part_of(whole_batch, i, plan.threads) : Part{0, whole_batch};
+    const Call call = make_call(workspace.of_thread(i), rows);
+    const Team team = plan.by_rows ? Team{} : Team{plan.threads, i, &barrier, team_ranges};
+    const auto from = [&](const Sequence& whole_sequence) { return Sequence{whole_sequence.row(0, rows.begin), whole_sequence.step, whole_sequence.batch}; };
+    run_layers(call, team, cells_, from(input), from(output), args, only_take_buffers);
+  };
+  // The buffers first, on this thread, where a failure can be thrown and before anything is written.
+  for (std::size_t i = 0; i < plan.threads; ++i) run_part(i, true);
+  workspace.run(plan.threads, [&](std::size_t i) { run_part(i, false); });
 }
 
 LSTMResult LstmCore::forward(const Tensor& x, const LSTMState* state, std::span<const std::int64_t> lengths) const {

@@ -3,8 +3,10 @@
 #include <bytegate/workspace.h>
 
 #include <array>
+#include <vector>
 
 #include "layers/buffer.h"
+#include "layers/thread_pool.h"
 
 namespace bytegate::detail {
 
@@ -22,6 +24,7 @@ enum class Slot {
   m_scales,
   m,
   row_order,
+  team_ranges,
   activation_a,  // Sequential's outputs of a layer, in turn
   activation_b,
   count,
@@ -29,6 +32,20 @@ enum class Slot {
 
 class WorkspaceImpl {
  public:
+  explicit WorkspaceImpl(std::size_t num_threads = 1) : others_(num_threads - 1) {
+    if (num_threads > 1) pool_ = std::make_unique<ThreadPool>(num_threads);
+  }
+
+  std::size_t num_threads() const noexcept { return others_.size() + 1; }
+  /// The buffers of thread i of a call; 0 has this object's own.
+  WorkspaceImpl& of_thread(std::size_t i) noexcept { return i == 0 ? *this : others_[i - 1]; }
+  /// Runs f(i), i < count <= num_threads(), each on a thread of its own. f must not throw.
+  template <class F>
+  void run(std::size_t count, const F& f) {
+    if (count == 1) return f(0);
+    pool_->run(count, f);
+  }
+
   /// `count` elements, 64-byte aligned, with whatever they held before; valid until the slot is asked for again.
   template <class T>
   T* get(Slot slot, std::size_t count) {
@@ -44,11 +61,14 @@ class WorkspaceImpl {
   std::size_t bytes() const noexcept {
     std::size_t sum = 0;
     for (const AlignedBuffer& buffer : buffers_) sum += buffer.bytes();
+    for (const WorkspaceImpl& other : others_) sum += other.bytes();
     return sum;
   }
 
  private:
   std::array<AlignedBuffer, static_cast<std::size_t>(Slot::count)> buffers_;
+  std::vector<WorkspaceImpl> others_;
+  std::unique_ptr<ThreadPool> pool_;
 };
 
 }  // namespace bytegate::detail

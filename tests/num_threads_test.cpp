@@ -1,0 +1,101 @@
+// A workspace with several threads gives the bits of one, however the work is split. Meant for the tsan preset too.
+#include "tests/support/backend_test.h"
+#include "tests/support/compare.h"
+#include "tests/support/lstm_runs.h"
+
+namespace bytegate::testing {
+namespace {
+
+class NumThreadsTest : public BackendTest {};
+
+LSTMResult run_on(const AnyLstm& layer, const LstmCase& c, int threads) {
+  Workspace workspace(threads);
+  const LSTMConfig& config = c.config;
+  LSTMResult result{Tensor(c.x.shape.with_back(config.directions() * config.output_size())),
+                    {Tensor(c.state_shape(config.output_size())), Tensor(c.state_shape(config.hidden_size))}};
+  LSTMArgs args{{}, {}, result.state.h.view(), result.state.c.view(), c.lengths};
+  if (c.has_state) {
+    args.h0 = c.state.h.view();
+    args.c0 = c.state.c.view();
+  }
+  for (int call = 0; call < 2; ++call) layer.forward(c.x.view(), result.output.view(), args, workspace);  // threads asleep, then awake
+  return result;
+}
+
+/// Large enough to be split: by hidden units (few rows), by rows (many, unsorted lengths, a projection).
+std::vector<LstmCase> cases() {
+  std::vector<LstmCase> all;
+  Random random(11);
+  const auto add = [&](LSTMConfig config, std::int64_t steps, std::int64_t batch, std::vector<std::int64_t> lengths) {
+    LstmCase c;
+    c.config = config;
+    c.steps = steps;
+    c.batch = batch;
+    c.has_state = true;
+    fill(c, random);
+    c.lengths = std::move(lengths);
+    all.push_back(std::move(c));
+  };
+  const auto config = [](std::int64_t layers, bool bidirectional, bool batch_first, std::int64_t proj_size) {
+    LSTMConfig c;
+    c.input_size = 33;
+    c.hidden_size = 263;
+    c.num_layers = layers;
+    c.bidirectional = bidirectional;
+    c.batch_first = batch_first;
+    c.proj_size = proj_size;
+    return c;
+  };
+  add(config(2, false, false, 0), 19, 1, {});
+  add(config(2, true, true, 0), 17, 2, {17, 5});
+  add(config(1, false, false, 0), 11, 3, {3, 11, 7});
+  add(config(1, true, false, 100), 9, 5, {});
+  add(config(2, false, false, 0), 5, 21, {});
+  add(config(1, true, true, 0), 4, 23, {1, 2, 3, 4, 4, 3, 2, 1, 1, 2, 3, 4, 4, 3, 2, 1, 1, 2, 3, 4, 4, 3, 2});
+  return all;
+}
+
+TEST_P(NumThreadsTest, LstmGivesTheSameBits) {
+  for (const LstmCase& c : cases()) {
+    for (const LstmKind& kind : lstm_kinds()) {
+      const AnyLstm layer(c, kind, backend());
+      const LSTMResult one = run_on(layer, c, 1);
+      for (int threads : {2, 3, 7}) {
+        SCOPED_TRACE(c.text() + " " + kind.name + " threads " + std::to_string(threads));
+        const LSTMResult many = run_on(layer, c, threads);
+        EXPECT_EQ(first_difference(many.output, one.output), "");
+        EXPECT_EQ(first_difference(many.state.h, one.state.h), "");
+        EXPECT_EQ(first_difference(many.state.c, one.state.c), "");
+      }
+    }
+  }
+}
+
+TEST_P(NumThreadsTest, LinearGivesTheSameBits) {
+  Random random(12);
+  for (const auto& [m, k, n] : {std::array<std::int64_t, 3>{1, 2100, 2050}, {3, 1500, 1001}, {131, 190, 201}, {50, 2000, 70}}) {
+    const Linear layer(random_tensor({n, k}, random).view(), random_tensor({n}, random).view(), false, &backend());
+    const Tensor x = random_tensor({m, k}, random);
+    const auto compare = [&](const auto& l) {
+      const Tensor one = l.forward(x);
+      for (int threads : {2, 3, 7}) {
+        Workspace workspace(threads);
+        Tensor many(one.shape);
+        l.forward(x.view(), many.view(), workspace);
+        EXPECT_EQ(first_difference(many, one), "") << m << " x " << k << " x " << n << " threads " << threads;
+      }
+    };
+    compare(layer);
+    for (const Scheme& scheme : {Scheme::accurate(), Scheme::torch()}) compare(DynamicQuantizedLinear::from_float(layer, scheme));
+  }
+}
+
+TEST(Workspace, RefusesImpossibleThreadCounts) {
+  for (int threads : {0, -1, 257}) EXPECT_THROW(Workspace{threads}, Error) << threads;
+  EXPECT_EQ(Workspace(3).num_threads(), 3);
+}
+
+BYTEGATE_ON_EVERY_BACKEND(NumThreadsTest);
+
+}  // namespace
+}  // namespace bytegate::testing

@@ -1,0 +1,39 @@
+#include "tests/support/kernel_calls.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace bytegate::testing {
+
+Staging::Staging(const Kernels& kernels, std::size_t rows, std::size_t k)
+    : kernels_(&kernels),
+      k_(k),
+      stride_(detail::round_up((std::max<std::size_t>(k, 1) + kernels.kr - 1) / kernels.kr * kernels.kr * kernels.lhs_size, 64)),
+      memory_(rows * stride_),
+      scales_(rows) {
+  std::memset(memory_.data(), 0xa5, memory_.bytes());
+}
+
+void Staging::stage_integers(std::size_t r, std::span<const std::uint8_t> q, std::int32_t zero_point) {
+  std::vector<float> x;
+  for (std::uint8_t v : q) x.push_back(static_cast<float>(v - zero_point));
+  const FloatRows rows{x.data(), k_, 1, k_};
+  const RowScale fixed{1.0f, zero_point};
+  StagedRows out{memory_.data() + r * stride_, stride_, &scales_[r], 1};
+  kernels_->stage_rows(&rows, nullptr, &fixed, 1.0f, &out);
+}
+
+void Staging::stage(const float* x, std::size_t stride) {
+  const FloatRows in{x, stride, scales_.size(), k_};
+  StagedRows out = rows();
+  kernels_->stage_rows(&in, nullptr, nullptr, 0.0f, &out);
+}
+
+int staged_offset(const Kernels& kernels) {
+  Staging staging(kernels, 1, 1);
+  const std::uint8_t zero = 0;
+  staging.stage_integers(0, {&zero, 1}, 0);
+  return staging.row(0)[0] == 0 ? 0 : 128;
+}
+
+}  // namespace bytegate::testing

@@ -1,0 +1,63 @@
+#include "tests/support/lstm_runs.h"
+
+#include <algorithm>
+#include <stdexcept>
+
+namespace bytegate::testing {
+
+std::vector<LstmKind> lstm_kinds() {
+  return {{"float", false, {}},
+          {"accurate", true, Scheme::accurate()},
+          {"torch_per_tensor_8bit", true, Scheme::torch(false, 8)},
+          {"torch_per_channel_7bit", true, Scheme::torch(true, 7)}};
+}
+
+AnyLstm::AnyLstm(const LstmCase& c, const LstmKind& kind, const Backend& backend) {
+  const LSTM layer(c.config, c.cells, &backend);
+  if (!kind.quantized) {
+    float_.push_back(layer);
+  } else {
+    quantized_.push_back(DynamicQuantizedLSTM::from_float(layer, kind.scheme));
+  }
+  if (&(kind.quantized ? quantized_[0].backend() : float_[0].backend()) != &backend) throw std::logic_error("another backend ran");
+}
+
+LSTMResult AnyLstm::forward(const Tensor& x, const LSTMState* state, std::span<const std::int64_t> lengths) const {
+  return float_.empty() ? quantized_[0].forward(x, state, lengths) : float_[0].forward(x, state, lengths);
+}
+
+void AnyLstm::forward(ConstTensorView x, TensorView y, const LSTMArgs& args, Workspace& workspace) const {
+  float_.empty() ? quantized_[0].forward(x, y, args, workspace) : float_[0].forward(x, y, args, workspace);
+}
+
+LSTMResult run(const LstmCase& c, const LstmKind& kind, const Backend& backend) {
+  return AnyLstm(c, kind, backend).forward(c.x, c.has_state ? &c.state : nullptr, c.lengths);
+}
+
+Tensor take_row(const Tensor& sequence, bool batch_first, std::int64_t b, std::int64_t first, std::int64_t length) {
+  const bool batched = sequence.shape.rank() == 3;
+  const std::int64_t width = sequence.shape.back();
+  const std::int64_t steps = sequence.shape[batched && batch_first ? 1 : 0];
+  const std::int64_t batch = !batched ? 1 : sequence.shape[batch_first ? 0 : 1];
+  Tensor row(Shape{length, width});
+  for (std::int64_t t = 0; t < length; ++t) {
+    const std::int64_t from = batched && batch_first ? b * steps + first + t : (first + t) * batch + b;
+    std::copy_n(sequence.data.begin() + from * width, width, row.data.begin() + t * width);
+  }
+  return row;
+}
+
+LSTMState take_state(const LSTMState& state, std::int64_t b) {
+  const auto take = [&](const Tensor& tensor) {
+    const bool batched = tensor.shape.rank() == 3;
+    const std::int64_t states = tensor.shape[0], batch = batched ? tensor.shape[1] : 1, width = tensor.shape.back();
+    Tensor row(Shape{states, width});
+    for (std::int64_t s = 0; s < states; ++s) {
+      std::copy_n(tensor.data.begin() + (s * batch + b) * width, width, row.data.begin() + s * width);
+    }
+    return row;
+  };
+  return {take(state.h), take(state.c)};
+}
+
+}  // namespace bytegate::testing

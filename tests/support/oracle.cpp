@@ -1,0 +1,216 @@
+#include "tests/support/oracle.h"
+
+#include <algorithm>
+#include <cfloat>
+#include <cmath>
+#include <stdexcept>
+
+namespace bytegate::testing::oracle {
+
+std::int64_t product(std::span<const std::uint8_t> qx, std::int32_t zero_point, std::span<const std::int8_t> qw) {
+  std::int64_t sum = 0;
+  for (std::size_t k = 0; k < qx.size(); ++k) sum += (std::int64_t{qx[k]} - zero_point) * qw[k];
+  return sum;
+}
+
+QuantizedRow quantize_row(std::span<const float> x) {
+  float lo = 0, hi = 0;
+  for (float v : x) {
+    if (!std::isfinite(v)) return {NAN, 0, {}};
+    lo = std::min(lo, v);
+    hi = std::max(hi, v);
+  }
+  QuantizedRow row;
+  const float half = std::max(0.5f * hi - 0.5f * lo, 127.5f * FLT_MIN);
+  row.scale = half * (1.0f / 127.5f);
+  const float inverse = 127.5f / half;
+  row.zero_point = static_cast<std::int32_t>(std::min(std::nearbyint(-lo * inverse), 255.0f));
+  for (float v : x) {
+    const float q = std::nearbyint(v * inverse) + static_cast<float>(row.zero_point);
+    row.q.push_back(static_cast<std::uint8_t>(std::clamp(q, 0.0f, 255.0f)));
+  }
+  return row;
+}
+
+Tensor quantized_linear(const QuantizedWeight& weight, std::span<const float> bias, const Tensor& x, bool relu) {
+  Tensor y(x.shape.with_back(weight.rows));
+  const auto cols = static_cast<std::size_t>(weight.cols), rows = static_cast<std::size_t>(weight.rows);
+  for (std::size_t m = 0; m < y.data.size() / rows; ++m) {
+    const QuantizedRow row = quantize_row(std::span(x.data).subspan(m * cols, cols));
+    for (std::size_t n = 0; n < rows; ++n) {
+      float& out = y.data[m * rows + n];
+      if (std::isnan(row.scale)) {
+        out = NAN;
+        continue;
+      }
+      const std::int64_t sum = product(row.q, row.zero_point, std::span(weight.data).subspan(n * cols, cols));
+      out = std::fma(static_cast<float>(sum), row.scale * weight.scales[weight.scales.size() == 1 ? 0 : n], bias.empty() ? 0.0f : bias[n]);
+      if (relu && out < 0) out = 0;
+    }
+  }
+  return y;
+}
+
+namespace {
+
+using Vector = std::vector<double>;
+
+Vector to_doubles(std::span<const float> x) { return {x.begin(), x.end()}; }
+
+/// Range widened to hold 0, s = (max - min) / 255, zero point rounded and clamped; what is left of x after the way there and back.
+Vector quantized(const Vector& x) {
+  double lo = 0, hi = 0;
+  for (double v : x) {
+    lo = std::min(lo, v);
+    hi = std::max(hi, v);
+  }
+  const double scale = hi > lo ? (hi - lo) / 255 : 1;
+  const double zero_point = std::clamp(std::nearbyint(-lo / scale), 0.0, 255.0);
+  Vector y;
+  for (double v : x) y.push_back((std::clamp(std::nearbyint(v / scale) + zero_point, 0.0, 255.0) - zero_point) * scale);
+  return y;
+}
+
+class Matrix {
+ public:
+  Matrix(const Tensor& weight, Arithmetic arithmetic)
+      : rows_(static_cast<std::size_t>(weight.shape[0])), cols_(static_cast<std::size_t>(weight.shape[1])), arithmetic_(arithmetic),
+        data_(to_doubles(weight.data)) {
+    if (arithmetic == Arithmetic::exact) return;
+    for (std::size_t n = 0; n < rows_; ++n) {
+      const std::span row = std::span(data_).subspan(n * cols_, cols_);
+      double most = 0;
+      for (double v : row) most = std::max(most, std::fabs(v));
+      const double scale = most > 0 ? most / 127 : 1;
+      for (double& v : row) v = std::nearbyint(v / scale) * scale;
+    }
+  }
+
+  /// this * x + addend
+  Vector times(const Vector& input, Vector addend) const {
+    const Vector x = arithmetic_ == Arithmetic::accurate ? quantized(input) : input;
+    if (x.size() != cols_) throw std::logic_error("oracle: sizes differ");
+    addend.resize(rows_);
+    for (std::size_t n = 0; n < rows_; ++n) {
+      for (std::size_t k = 0; k < cols_; ++k) addend[n] += data_[n * cols_ + k] * x[k];
+    }
+    return addend;
+  }
+
+ private:
+  std::size_t rows_, cols_;
+  Arithmetic arithmetic_;
+  Vector data_;
+};
+
+double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
+
+/// One layer and direction, one sequence.
+struct Cell {
+  Matrix ih, hh;
+  Vector bias;
+  std::vector<Matrix> hr;  ///< one or none
+
+  Cell(const LSTMCell<Tensor>& cell, Arithmetic a) : ih(cell.weight_ih, a), hh(cell.weight_hh, a), bias(to_doubles(cell.bias_ih.data)) {
+    for (std::size_t i = 0; i < bias.size(); ++i) bias[i] += cell.bias_hh.data[i];
+    if (!cell.weight_hr.data.empty()) hr.emplace_back(cell.weight_hr, a);
+  }
+
+  void step(const Vector& x, Vector& h, Vector& c) const {
+    const Vector gates = hh.times(h, ih.times(x, bias));
+    const std::size_t n = c.size();
+    Vector m(n);
+    for (std::size_t u = 0; u < n; ++u) {
+      c[u] = sigmoid(gates[n + u]) * c[u] + sigmoid(gates[u]) * std::tanh(gates[2 * n + u]);
+      m[u] = sigmoid(gates[3 * n + u]) * std::tanh(c[u]);
+    }
+    h = hr.empty() ? m : hr[0].times(m, {});
+  }
+};
+
+std::span<const float> part(const Tensor& tensor, std::size_t index, std::size_t size) {
+  return std::span(tensor.data).subspan(index * size, size);
+}
+
+void store(const Vector& v, Tensor& tensor, std::size_t offset) {
+  for (std::size_t i = 0; i < v.size(); ++i) tensor.data[offset + i] = static_cast<float>(v[i]);
+}
+
+}  // namespace
+
+Tensor linear(const Linear& layer, const Tensor& x, Arithmetic arithmetic) {
+  const Matrix matrix(layer.weight(), arithmetic);
+  const std::optional<Tensor> bias = layer.bias();
+  Tensor y(x.shape.with_back(layer.out_features()));
+  const auto in = static_cast<std::size_t>(layer.in_features()), out = static_cast<std::size_t>(layer.out_features());
+  for (std::size_t m = 0; m < y.data.size() / out; ++m) {
+    Vector row = matrix.times(to_doubles(part(x, m, in)), bias ? to_doubles(bias->data) : Vector());
+    if (layer.relu()) {
+      for (double& v : row) v = std::max(v, 0.0);
+    }
+    store(row, y, m * out);
+  }
+  return y;
+}
+
+LSTMResult lstm(const LSTMConfig& config, const std::vector<LSTMCell<Tensor>>& cells, const Tensor& x, const LSTMState* state,
+                std::span<const std::int64_t> lengths, Arithmetic arithmetic) {
+  const bool batched = x.shape.rank() == 3, batch_first = batched && config.batch_first;
+  const auto steps = static_cast<std::size_t>(x.shape[batch_first ? 1 : 0]);
+  const auto batch = static_cast<std::size_t>(batched ? x.shape[batch_first ? 0 : 1] : 1);
+  const auto hidden = static_cast<std::size_t>(config.hidden_size), out = static_cast<std::size_t>(config.output_size());
+  const auto in = static_cast<std::size_t>(config.input_size), directions = static_cast<std::size_t>(config.directions());
+  const auto states = static_cast<std::int64_t>(cells.size());
+  const auto state_shape = [&](std::int64_t size) {
+    return batched ? Shape{states, static_cast<std::int64_t>(batch), size} : Shape{states, size};
+  };
+  LSTMResult result{Tensor(x.shape.with_back(config.directions() * config.output_size())),
+                    {Tensor(state_shape(config.output_size())), Tensor(state_shape(config.hidden_size))}};
+  std::vector<Cell> plain;
+  for (const auto& cell : cells) plain.emplace_back(cell, arithmetic);
+
+  for (std::size_t b = 0; b < batch; ++b) {
+    const std::size_t length = lengths.empty() ? steps : static_cast<std::size_t>(lengths[b]);
+    const auto row = [&](std::size_t t) { return batch_first ? b * steps + t : t * batch + b; };
+    std::vector<Vector> sequence;
+    for (std::size_t t = 0; t < length; ++t) sequence.push_back(to_doubles(part(x, row(t), in)));
+    for (std::size_t index = 0; index < plain.size(); index += directions) {
+      std::vector<Vector> next(length);
+      for (std::size_t d = 0; d < directions; ++d) {
+        const std::size_t at = (index + d) * batch + b;
+        Vector h = state ? to_doubles(part(state->h, at, out)) : Vector(out);
+        Vector c = state ? to_doubles(part(state->c, at, hidden)) : Vector(hidden);
+        for (std::size_t i = 0; i < length; ++i) {
+          const std::size_t t = d == 1 ? length - 1 - i : i;
+          plain[index + d].step(sequence[t], h, c);
+          next[t].insert(next[t].end(), h.begin(), h.end());
+        }
+        store(h, result.state.h, at * out);
+        store(c, result.state.c, at * hidden);
+      }
+      sequence = std::move(next);
+    }
+    for (std::size_t t = 0; t < length; ++t) store(sequence[t], result.output, row(t) * directions * out);
+  }
+  return result;
+}
+
+Tensor sequential(const Sequential& model, const Tensor& input, Arithmetic arithmetic) {
+  Tensor x = input;
+  for (const auto& [name, layer] : model.layers()) {
+    if (const auto* linear_layer = std::get_if<Linear>(&layer)) {
+      x = linear(*linear_layer, x, arithmetic);
+    } else if (const auto* lstm_layer = std::get_if<LSTM>(&layer)) {
+      x = lstm(lstm_layer->config(), lstm_layer->cells(), x, nullptr, {}, arithmetic).output;
+    } else if (std::holds_alternative<ReLU>(layer)) {
+      for (float& v : x.data) v = std::max(v, 0.0f);
+    } else if (const auto* flatten = std::get_if<Flatten>(&layer)) {
+      x.shape = flatten->output_shape(x.shape);
+    } else {
+      throw std::logic_error("oracle: a layer of another kind");
+    }
+  }
+  return x;
+}
+
+}  // namespace bytegate::testing::oracle

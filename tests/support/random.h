@@ -1,0 +1,55 @@
+// Random tests that are the same with every compiler and standard library.
+#pragma once
+
+#include <bytegate/layers.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+#include <vector>
+
+namespace bytegate::testing {
+
+/// splitmix64.
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : state_(seed) {}
+
+  std::uint64_t next();
+  std::int64_t integer(std::int64_t lo, std::int64_t hi);  ///< lo..hi
+  float uniform(float lo, float hi);
+  bool chance(int percent) { return integer(0, 99) < percent; }
+  std::int64_t pick(std::initializer_list<std::int64_t> values);
+
+ private:
+  std::uint64_t state_;
+};
+
+Tensor random_tensor(const Shape& shape, Random& random, float bound = 1.0f);
+
+/// Weights as PyTorch initializes them, uniform in +-1/sqrt(hidden_size), times `gain`; biases too.
+std::vector<LSTMCell<Tensor>> random_cells(const LSTMConfig& config, Random& random, float gain = 1.0f);
+
+/// An LSTM and everything a call of it takes.
+struct LstmCase {
+  LSTMConfig config;
+  std::vector<LSTMCell<Tensor>> cells;
+  std::int64_t steps = 1, batch = 1;
+  bool unbatched = false;
+  Tensor x;
+  bool has_state = false;
+  LSTMState state;
+  std::vector<std::int64_t> lengths;  ///< may be empty
+
+  Shape state_shape(std::int64_t size) const;
+  std::string text() const;
+};
+
+/// Fills x, state (if has_state) and cells of a case whose config and sizes are set.
+void fill(LstmCase& c, Random& random);
+/// Options and sizes at random, odd ones and 1 among them.
+LstmCase random_lstm_case(std::uint64_t seed);
+/// Cases that chance hits too rarely: many rows, many steps, sizes around the width of panels and chunks.
+std::vector<LstmCase> large_lstm_cases();
+
+}  // namespace bytegate::testing
