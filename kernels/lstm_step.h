@@ -9,58 +9,84 @@ namespace bytegate::kernels {
 /// Rows whose h ranges are tracked at once; more rows are taken in blocks of this many.
 constexpr std::size_t kStepRows = 64;
 
+/// Per row, lane by lane, the range of the h values written so far.
+template <class Isa>
+struct StepRanges {
+  alignas(64) float lo[kStepRows * Isa::width];
+  alignas(64) float hi[kStepRows * Isa::width];
+};
+
+/// The gates' sums of `rows` rows from `row` on and one panel, input product added.
+template <class Isa, class Product, int rows>
+BYTEGATE_INLINE void step_gates(const LstmStepArgs& a, std::size_t row, std::size_t panel, typename Isa::F (&gates)[rows][4]) {
+  const std::size_t n = panel * 4 * Isa::width;
+  typename Product::template Tile<rows> tile;
+  tile.run(a.lhs, row, panel_of<Product>(a.rhs, panel), a.rhs);
+  unrolled<rows * 4>([&]<int i>() BYTEGATE_LAMBDA {
+    constexpr int r = i / 4, v = i % 4;
+    const float* input = a.gates + (row + r) * a.gates_stride + n + v * Isa::width;
+    gates[r][v] = tile.template value<r, v>(a.rhs, n + v * Isa::width, Isa::load(input));
+  });
+}
+
+/// c and h of one row and panel; lo and hi are that row's.
+template <class Isa>
+BYTEGATE_INLINE void step_unit(const LstmStepArgs& a, std::size_t row, std::size_t panel, const typename Isa::F (&gates)[4], float* lo, float* hi) {
+  using F = typename Isa::F;
+  const std::size_t unit = panel * Isa::width;
+  const F i = sigmoid<Isa>(gates[0]);
+  const F f = sigmoid<Isa>(gates[1]);
+  const F g = tanh<Isa>(gates[2]);
+  const F o = sigmoid<Isa>(gates[3]);
+  float* cell = a.c + row * a.c_stride + unit;
+  const F c = Isa::fma(f, Isa::load(cell), Isa::mul(i, g));
+  const F h = Isa::mul(o, tanh<Isa>(c));
+  Isa::store(cell, c);
+  float* out = a.h + row * a.h_stride + unit;
+  if (unit + Isa::width <= a.units) {
+    Isa::store(out, h);
+  } else {
+    Isa::store_first(out, h, a.units - unit);
+  }
+  // min and max return their second operand for NaN. A row that holds NaN holds nothing else (its scale is NaN), so the last vector shows
+  // it; padding units of other rows have h = 0.
+  Isa::store(lo, Isa::min(Isa::load(lo), h));
+  Isa::store(hi, Isa::max(Isa::load(hi), h));
+}
+
+/// The sums of several tiles come before the activations of any: the accumulators are free then, and the activations, each a long chain of
+/// dependent operations, overlap.
 template <class Isa, class Product>
 void lstm_step_block(const LstmStepArgs& a, std::size_t first_row, std::size_t row_count) {
   using F = typename Isa::F;
-  constexpr std::size_t w = Isa::width;
-  alignas(64) float lo[kStepRows * w], hi[kStepRows * w];
+  constexpr std::size_t w = Isa::width, panels_at_once = 2;
+  StepRanges<Isa> ranges;
   for (std::size_t i = 0; i < row_count * w; i += w) {
-    Isa::store(lo + i, Isa::set(0.0f));
-    Isa::store(hi + i, Isa::set(0.0f));
+    Isa::store(ranges.lo + i, Isa::set(0.0f));
+    Isa::store(ranges.hi + i, Isa::set(0.0f));
   }
-  for (std::size_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
-    const char* weights = panel_of<Product>(a.rhs, panel);
-    const std::size_t n = panel * 4 * w, unit = panel * w;
-    for_each_tile<Product::mr>(row_count, [&]<int rows>(std::size_t tile_row) BYTEGATE_LAMBDA {
-      // The gates of all rows before the activations of any: the accumulators are free then, and the loop over rows is not unrolled.
-      F gates[rows][4];
-      {
-        typename Product::template Tile<rows> tile;
-        tile.run(a.lhs, first_row + tile_row, weights, a.rhs);
-        unrolled<rows * 4>([&]<int i>() BYTEGATE_LAMBDA {
-          constexpr int r = i / 4, v = i % 4;
-          const float* input = a.gates + (first_row + tile_row + r) * a.gates_stride + n + v * w;
-          gates[r][v] = tile.template value<r, v>(a.rhs, n + v * w, Isa::load(input));
-        });
-      }
-      for (std::size_t r = 0; r < rows; ++r) {
-        const std::size_t row = first_row + tile_row + r;
-        const F i = sigmoid<Isa>(gates[r][0]);
-        const F f = sigmoid<Isa>(gates[r][1]);
-        const F g = tanh<Isa>(gates[r][2]);
-        const F o = sigmoid<Isa>(gates[r][3]);
-        float* cell = a.c + row * a.c_stride + unit;
-        const F c = Isa::fma(f, Isa::load(cell), Isa::mul(i, g));
-        const F h = Isa::mul(o, tanh<Isa>(c));
-        Isa::store(cell, c);
-        float* out = a.h + row * a.h_stride + unit;
-        if (unit + w <= a.units) {
-          Isa::store(out, h);
-        } else {
-          Isa::store_first(out, h, a.units - unit);
+  if (row_count == 1) {
+    for (std::size_t panel = a.panel_begin; panel < a.panel_end;) {
+      const std::size_t count = a.panel_end - panel < panels_at_once ? a.panel_end - panel : panels_at_once;
+      F gates[panels_at_once][1][4];
+      for (std::size_t j = 0; j < count; ++j) step_gates<Isa, Product, 1>(a, first_row, panel + j, gates[j]);
+      for (std::size_t j = 0; j < count; ++j) step_unit<Isa>(a, first_row, panel + j, gates[j][0], ranges.lo, ranges.hi);
+      panel += count;
+    }
+  } else {
+    for (std::size_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
+      for_each_tile<Product::mr>(row_count, [&]<int rows>(std::size_t m) BYTEGATE_LAMBDA {
+        F gates[rows][4];
+        step_gates<Isa, Product, rows>(a, first_row + m, panel, gates);
+        for (std::size_t r = 0; r < rows; ++r) {
+          step_unit<Isa>(a, first_row + m + r, panel, gates[r], ranges.lo + (m + r) * w, ranges.hi + (m + r) * w);
         }
-        // min and max return their second operand for NaN. A row that holds NaN holds nothing else (its scale is NaN), so the last
-        // vector shows it; padding units of other rows have h = 0.
-        float* row_lo = lo + (tile_row + r) * w;
-        float* row_hi = hi + (tile_row + r) * w;
-        Isa::store(row_lo, Isa::min(Isa::load(row_lo), h));
-        Isa::store(row_hi, Isa::max(Isa::load(row_hi), h));
-      }
-    });
+      });
+    }
   }
   if (!a.ranges) return;
   for (std::size_t r = 0; r < row_count; ++r) {
-    a.ranges[first_row + r] = {Isa::reduce_min(Isa::load(lo + r * w)), Isa::reduce_max(Isa::load(hi + r * w))};
+    a.ranges[first_row + r] = {Isa::reduce_min(Isa::load(ranges.lo + r * w)), Isa::reduce_max(Isa::load(ranges.hi + r * w))};
   }
 }
 
