@@ -1,34 +1,5 @@
-// AVX-VNNI: vpdpbusd on 256 bits in its VEX encoding, which CPUs without AVX-512 have. Never the saturating form.
-#ifndef __AVXVNNI__
-#error "compile this file with -mavxvnni"
-#endif
-
-#include "backends/common/avx2_vectors.h"
+#include "backends/avxvnni/isa.h"
 #include "kernels/table.h"
-
-namespace {
-
-struct Isa : Avx2Vectors {
-  static constexpr std::uint32_t mr = 3, float_mr = 3, kr = 4, splits_minus_128 = 0;
-  static constexpr std::int32_t lhs_offset = 0;
-  template <int rows>
-  using Int8Tile = bytegate::kernels::DotTile<Isa, rows>;
-
-  using Lhs = __m256i;
-  using Rhs = __m256i;
-
-  static BYTEGATE_INLINE Lhs load_lhs(const std::uint8_t* a) {
-    std::int32_t group;
-    __builtin_memcpy(&group, a, sizeof group);
-    return _mm256_set1_epi32(group);
-  }
-  static BYTEGATE_INLINE Rhs load_rhs(const std::int8_t* w) { return load_i(w); }
-  static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) { return _mm256_dpbusd_avx_epi32(acc, a, w); }
-
-  static BYTEGATE_INLINE void store_quantized(std::uint8_t* q, F v, I zero_point) { store_unsigned(q, v, zero_point); }
-};
-
-}  // namespace
 
 namespace bytegate::backends {
 extern const BackendKernels avxvnni_kernels;

@@ -1,0 +1,76 @@
+// Plain C++ for every CPU: vectors of one lane.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/product.h"
+#include "kernels/quantize.h"
+
+namespace {
+
+struct Isa {
+  static constexpr std::uint32_t width = 1, mr = 1, float_mr = 1, kr = 4, splits_minus_128 = 0;
+  static constexpr std::int32_t lhs_offset = 0;
+  using F = float;
+  using I = std::uint32_t;  // wraps; the final sum fits int32 (kMaxK)
+  template <int rows>
+  using Int8Tile = bytegate::kernels::DotTile<Isa, rows>;
+
+  static BYTEGATE_INLINE F load(const float* p) { return *p; }
+  static BYTEGATE_INLINE void store(float* p, F v) { *p = v; }
+  static BYTEGATE_INLINE F load_first(const float*, std::size_t) { return 0.0f; }
+  static BYTEGATE_INLINE void store_first(float*, F, std::size_t) {}
+  static BYTEGATE_INLINE F set(float v) { return v; }
+  static BYTEGATE_INLINE F add(F a, F b) { return a + b; }
+  static BYTEGATE_INLINE F mul(F a, F b) { return a * b; }
+  static BYTEGATE_INLINE F div(F a, F b) { return a / b; }
+  static BYTEGATE_INLINE F min(F a, F b) { return a < b ? a : b; }
+  static BYTEGATE_INLINE F max(F a, F b) { return a > b ? a : b; }
+  static BYTEGATE_INLINE float reduce_add(F v) { return v; }
+  static BYTEGATE_INLINE float reduce_min(F v) { return v; }
+  static BYTEGATE_INLINE float reduce_max(F v) { return v; }
+
+#ifdef __FP_FAST_FMAF
+  static BYTEGATE_INLINE F fma(F a, F b, F c) { return __builtin_fmaf(a, b, c); }
+#else
+  /// The product of two floats is exact in double. Rounding its sum with c to double first could turn the rounding to float at a tie, so an
+  /// inexact sum is made odd (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
+  static __attribute__((noinline)) F fma(F a, F b, F c) {
+    const double product = static_cast<double>(a) * b;
+    double sum = product + c;
+    const double part = sum - product;
+    const double error = (product - (sum - part)) + (c - part);
+    if (error > 0 || error < 0) {
+      std::uint64_t bits;
+      std::memcpy(&bits, &sum, sizeof bits);
+      if ((bits & 1) == 0) bits += (error > 0) == (sum > 0) ? 1u : ~std::uint64_t{0};
+      std::memcpy(&sum, &bits, sizeof sum);
+    }
+    return static_cast<float>(sum);
+  }
+#endif
+
+  static BYTEGATE_INLINE I load_i(const std::int32_t* p) { return static_cast<I>(*p); }
+  static BYTEGATE_INLINE I set_i(std::int32_t v) { return static_cast<I>(v); }
+  static BYTEGATE_INLINE I add_i(I a, I b) { return a + b; }
+  static BYTEGATE_INLINE I mul_i(I a, I b) { return a * b; }
+  static BYTEGATE_INLINE F to_float(I v) { return static_cast<float>(static_cast<std::int32_t>(v)); }
+
+  using Lhs = const std::uint8_t*;
+  using Rhs = const std::int8_t*;
+
+  static BYTEGATE_INLINE Lhs load_lhs(const std::uint8_t* a) { return a; }
+  static BYTEGATE_INLINE Rhs load_rhs(const std::int8_t* w) { return w; }
+  static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) {
+    return acc + static_cast<I>(a[0] * w[0] + a[1] * w[1] + a[2] * w[2] + a[3] * w[3]);
+  }
+
+  static BYTEGATE_INLINE void store_quantized(std::uint8_t* q, F v, I zero_point) {
+    const auto x = static_cast<std::int32_t>(bytegate::kernels::round_half_even<Isa>(v)) + static_cast<std::int32_t>(zero_point);
+    *q = static_cast<std::uint8_t>(x < 0 ? 0 : x > 255 ? 255 : x);
+  }
+};
+
+}  // namespace
