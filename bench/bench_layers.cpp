@@ -4,32 +4,17 @@
 #include <benchmark/benchmark.h>
 #include <bytegate/layers.h>
 
+#include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
-#include <random>
-#include <sstream>
+
+#include "bench/shapes.h"
 
 namespace {
 
 using namespace bytegate;
 
-using Sizes = std::vector<std::int64_t>;
-
-struct Shapes {
-  std::vector<Sizes> linear;  ///< M, K, N
-  std::vector<Sizes> lstm;    ///< I, H, layers, T, B
-  int threads = 1;
-};
-
-Tensor random_tensor(const Shape& shape, float bound, unsigned seed) {
-  std::mt19937 random(seed);
-  std::uniform_real_distribution<float> uniform(-bound, bound);
-  Tensor t(shape);
-  for (float& v : t.data) v = uniform(random);
-  return t;
-}
+using namespace bytegate::bench;
 
 Linear make_linear(const Sizes& s, const Backend& backend) {
   const float bound = 1 / std::sqrt(static_cast<float>(s[1]));
@@ -129,71 +114,27 @@ void run_lstm(benchmark::State& state, const Sizes& s, const Backend& backend, i
   count(state, static_cast<double>(s[3] * s[4] * 4 * s[1] * (s[0] + s[1] + (s[2] - 1) * 2 * s[1])));
 }
 
-Sizes parse(const std::string& text, std::size_t count_of) {
-  Sizes sizes;
-  std::istringstream in(text);
-  for (std::string part; std::getline(in, part, ',');) {
-    char* end = nullptr;
-    sizes.push_back(std::strtoll(part.c_str(), &end, 10));
-    if (*end != 0 || part.empty() || sizes.back() < 1) sizes.clear();
-    if (sizes.empty()) break;
-  }
-  if (sizes.size() != count_of) {
-    std::fprintf(stderr, "bench_layers: '%s': expected %zu sizes of 1 or more, with commas between\n", text.c_str(), count_of);
-    std::exit(2);
-  }
-  return sizes;
-}
-
-/// Takes this program's own flags out of argv.
-Shapes parse_flags(int& argc, char** argv) {
-  Shapes shapes;
-  int kept = 1;
-  for (int i = 1; i < argc; ++i) {
-    const std::string arg = argv[i];
-    const auto value = [&](const char* flag) { return arg.rfind(flag, 0) == 0 ? arg.substr(std::strlen(flag)) : std::string(); };
-    if (const std::string v = value("--linear="); !v.empty()) {
-      shapes.linear.push_back(parse(v, 3));
-    } else if (const std::string w = value("--lstm="); !w.empty()) {
-      shapes.lstm.push_back(parse(w, 5));
-    } else if (const std::string n = value("--threads="); !n.empty()) {
-      shapes.threads = static_cast<int>(parse(n, 1)[0]);
-    } else {
-      argv[kept++] = argv[i];
-    }
-  }
-  argc = kept;
-  if (shapes.linear.empty() && shapes.lstm.empty()) {
-    shapes.linear = {{1, 1024, 1024}, {1, 4096, 4096}, {16, 1024, 1024}, {128, 1024, 1024}, {512, 1024, 1024}};
-    shapes.lstm = {{64, 64, 1, 100, 1}, {128, 128, 1, 100, 1}, {512, 512, 2, 35, 1}, {1024, 1024, 1, 50, 1},
-                   {64, 64, 1, 50, 8},  {512, 512, 2, 35, 16}, {1024, 1024, 1, 50, 32}};
-  }
-  return shapes;
-}
-
-std::string name_of(const char* kind, const Backend& backend, const std::vector<const char*>& letters, const Sizes& sizes, int threads) {
-  std::string name = std::string(kind) + "/" + backend.name;
-  for (std::size_t i = 0; i < sizes.size(); ++i) name += std::string("/") + letters[i] + ":" + std::to_string(sizes[i]);
-  return name + "/threads:" + std::to_string(threads);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
-  const Shapes shapes = parse_flags(argc, argv);
+  auto shapes = parse_flags(argc, argv, {{"linear", 3}, {"lstm", 5}, {"threads", 1}});
+  const int threads = shapes["threads"].empty() ? 1 : static_cast<int>(shapes["threads"].back()[0]);
+  if (shapes["linear"].empty() && shapes["lstm"].empty()) {
+    shapes["linear"] = {{1, 1024, 1024}, {1, 4096, 4096}, {16, 1024, 1024}, {128, 1024, 1024}, {512, 1024, 1024}};
+    shapes["lstm"] = {{64, 64, 1, 100, 1}, {128, 128, 1, 100, 1}, {512, 512, 2, 35, 1}, {1024, 1024, 1, 50, 1},
+                      {64, 64, 1, 50, 8},  {512, 512, 2, 35, 16}, {1024, 1024, 1, 50, 32}};
+  }
+  const auto add = [&](const char* kind, const Backend& backend, const std::vector<const char*>& letters, const auto& run) {
+    for (const Sizes& s : shapes[kind]) {
+      const std::string name = name_of(kind, backend, letters, s) + "/threads:" + std::to_string(threads);
+      benchmark::RegisterBenchmark(name.c_str(), [s, &backend, threads, run](benchmark::State& state) { run(state, s, backend, threads); })
+          ->Unit(benchmark::kMicrosecond);
+    }
+  };
   for (const BackendInfo& info : list_backends()) {
     if (!info.supported) continue;
-    const Backend& backend = *info.backend;
-    for (const Sizes& s : shapes.linear) {
-      benchmark::RegisterBenchmark(name_of("linear", backend, {"m", "k", "n"}, s, shapes.threads).c_str(),
-                                   [s, &backend, threads = shapes.threads](benchmark::State& state) { run_linear(state, s, backend, threads); })
-          ->Unit(benchmark::kMicrosecond);
-    }
-    for (const Sizes& s : shapes.lstm) {
-      benchmark::RegisterBenchmark(name_of("lstm", backend, {"i", "h", "layers", "t", "b"}, s, shapes.threads).c_str(),
-                                   [s, &backend, threads = shapes.threads](benchmark::State& state) { run_lstm(state, s, backend, threads); })
-          ->Unit(benchmark::kMicrosecond);
-    }
+    add("linear", *info.backend, {"m", "k", "n"}, run_linear);
+    add("lstm", *info.backend, {"i", "h", "layers", "t", "b"}, run_lstm);
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

@@ -11,50 +11,63 @@
 
 namespace bytegate::kernels {
 
-/// int8 by a dot product of kr = 4 (or any kr) neighbours in k: Isa::dot(acc, load_lhs(...), load_rhs(...)), exact in int32.
-template <class Isa, int rows>
+/// int8 by a dot product of kr neighbours in k: Isa::dot(acc, load_lhs(...), load_rhs(...)), exact in int32. Passes over K with `vectors`
+/// of the panel's four vectors of channels at a time: fewer let a CPU with few registers take more rows.
+template <class Isa, int rows, int vectors = 4>
 struct DotTile {
   using I = typename Isa::I;
   // Few rows leave too few independent sums to hide the latency of dot: split k over several.
-  static constexpr int chains = rows == 1 ? 4 : rows == 2 ? 2 : 1;
-  I acc[chains][rows][4];
+  static constexpr int wanted = static_cast<int>(Isa::independent_sums) / (rows * vectors);
+  static constexpr int chains = wanted < 1 ? 1 : wanted > 4 ? 4 : wanted;
+  I acc[rows][4];
 
   BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs) {
-    unrolled<chains * rows * 4>([&]<int i>() BYTEGATE_LAMBDA { acc[i / (rows * 4)][i / 4 % rows][i % 4] = Isa::set_i(0); });
-    constexpr std::size_t group = 4 * Isa::width * Isa::kr;  // bytes of one k group of a panel
-    const auto* w = static_cast<const std::int8_t*>(panel);
-    for (std::size_t segment = 0; segment < rhs.segments; ++segment) {
-      const auto* a = static_cast<const std::uint8_t*>(lhs);
-      std::size_t g = 0;
-      for (; g + chains <= rhs.k_groups; g += chains) {
-        unrolled<chains>([&]<int c>() BYTEGATE_LAMBDA { step<c>(a + c * Isa::kr, stride, w + c * group); });
-        a += chains * Isa::kr;
-        w += chains * group;
-      }
-      for (; g < rhs.k_groups; ++g) {
-        step<0>(a, stride, w);
-        a += Isa::kr;
-        w += group;
-      }
-    }
-    unrolled<rows * 4>([&]<int i>() BYTEGATE_LAMBDA {
-      unrolled<chains - 1>([&]<int c>() BYTEGATE_LAMBDA { acc[0][i / 4][i % 4] = Isa::add_i(acc[0][i / 4][i % 4], acc[c + 1][i / 4][i % 4]); });
-    });
+    unrolled<4 / vectors>([&]<int pass>() BYTEGATE_LAMBDA { this->template run_pass<pass * vectors>(lhs, stride, panel, rhs); });
   }
 
   template <int m, int v>
   BYTEGATE_INLINE I sum() const {
-    return acc[0][m][v];
+    return acc[m][v];
   }
 
  private:
+  using Sums = I[chains][rows][vectors];
+
+  template <int first>
+  BYTEGATE_INLINE void run_pass(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs) {
+    constexpr std::size_t group = 4 * Isa::width * Isa::kr, lhs_group = Isa::kr * Isa::lhs_size;  // bytes of one k group
+    Sums sums;
+    unrolled<chains * rows * vectors>([&]<int i>() BYTEGATE_LAMBDA { sums[i / (rows * vectors)][i / vectors % rows][i % vectors] = Isa::set_i(0); });
+    const auto* w = static_cast<const std::int8_t*>(panel) + first * Isa::width * Isa::kr;
+    for (std::size_t segment = 0; segment < rhs.segments; ++segment) {
+      const auto* a = static_cast<const std::uint8_t*>(lhs);
+      std::size_t g = 0;
+      for (; g + chains <= rhs.k_groups; g += chains) {
+        unrolled<chains>([&]<int c>() BYTEGATE_LAMBDA { step<c>(sums, a + c * lhs_group, stride, w + c * group); });
+        a += chains * lhs_group;
+        w += chains * group;
+      }
+      for (; g < rhs.k_groups; ++g) {
+        step<0>(sums, a, stride, w);
+        a += lhs_group;
+        w += group;
+      }
+    }
+    unrolled<rows * vectors>([&]<int i>() BYTEGATE_LAMBDA {
+      constexpr int m = i / vectors, v = i % vectors;
+      I sum = sums[0][m][v];
+      unrolled<chains - 1>([&]<int c>() BYTEGATE_LAMBDA { sum = Isa::add_i(sum, sums[c + 1][m][v]); });
+      acc[m][first + v] = sum;
+    });
+  }
+
   template <int c>
-  BYTEGATE_INLINE void step(const std::uint8_t* a, std::size_t stride, const std::int8_t* w) {
-    typename Isa::Rhs b[4];
-    unrolled<4>([&]<int v>() BYTEGATE_LAMBDA { b[v] = Isa::load_rhs(w + v * Isa::width * Isa::kr); });
+  static BYTEGATE_INLINE void step(Sums& sums, const std::uint8_t* a, std::size_t stride, const std::int8_t* w) {
+    typename Isa::Rhs b[vectors];
+    unrolled<vectors>([&]<int v>() BYTEGATE_LAMBDA { b[v] = Isa::load_rhs(w + v * Isa::width * Isa::kr); });
     unrolled<rows>([&]<int m>() BYTEGATE_LAMBDA {
       const auto row = Isa::load_lhs(a + m * stride);
-      unrolled<4>([&]<int v>() BYTEGATE_LAMBDA { acc[c][m][v] = Isa::dot(acc[c][m][v], row, b[v]); });
+      unrolled<vectors>([&]<int v>() BYTEGATE_LAMBDA { sums[c][m][v] = Isa::dot(sums[c][m][v], row, b[v]); });
     });
   }
 };

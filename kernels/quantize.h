@@ -58,7 +58,7 @@ BYTEGATE_INLINE RowQuantizer quantizer_of(RowRange range) {
   return {{half * (1.0f / 127.5f), static_cast<std::int32_t>(zero_point > 255.0f ? 255.0f : zero_point)}, inverse};
 }
 
-/// q = clamp(round(x / scale) + zero_point, 0, 255), as unsigned or (Isa::kSignedLhs) less 128.
+/// q = clamp(round(x / scale) + zero_point, 0, 255), as unsigned or (Isa::lhs_offset) less 128.
 template <class Isa>
 void quantize_rows(const FloatRows* x, const RowRange* ranges, const RowScale* fixed, float fixed_inverse, StagedRows* out) {
   for (std::size_t r = 0; r < x->rows; ++r) {
@@ -72,15 +72,15 @@ void quantize_rows(const FloatRows* x, const RowRange* ranges, const RowScale* f
     }
     out->scales[r] = quantizer.scale;
     if (quantizer.scale.scale != quantizer.scale.scale) {  // the row's outputs are all NaN whatever q is
-      std::memset(q, 0, x->cols);
+      std::memset(q, 0, x->cols * Isa::lhs_size);
       continue;
     }
     const auto inverse = Isa::set(quantizer.inverse);
     const auto zero_point = Isa::set_i(quantizer.scale.zero_point);
     std::size_t i = 0;
-    for (; i + Isa::width <= x->cols; i += Isa::width) Isa::store_quantized(q + i, Isa::mul(Isa::load(row + i), inverse), zero_point);
+    for (; i + Isa::width <= x->cols; i += Isa::width) Isa::store_quantized(q + i * Isa::lhs_size, Isa::mul(Isa::load(row + i), inverse), zero_point);
     // A whole vector fits: the stride is a multiple of 64 bytes.
-    if (i < x->cols) Isa::store_quantized(q + i, Isa::mul(Isa::load_first(row + i, x->cols - i), inverse), zero_point);
+    if (i < x->cols) Isa::store_quantized(q + i * Isa::lhs_size, Isa::mul(Isa::load_first(row + i, x->cols - i), inverse), zero_point);
   }
 }
 

@@ -1,6 +1,5 @@
-// AVX2: exact int8 products without saturation, from signed activations a = q - 128 and weights w >= -127:
-// a * w = |a| * (w negated where a < 0), and a sum of two such products is at most 2 * 128 * 127 = 32512, so int16 holds it.
-// A weight of -128 comes as -127 and -1 in two segments (PackedMatrix).
+// AVX2: exact int8 products by widening to 16 bits. A pair of products is at most 2 * 255 * 128 = 65,280 and madd adds it in int32. Activations
+// are staged as 16 bits (two of them are what is broadcast); a vector of weights is widened when it is loaded, once for all rows of a tile.
 #pragma once
 
 #include "backends/common/avx2_vectors.h"
@@ -9,34 +8,29 @@
 namespace {
 
 struct Isa : Avx2Vectors {
-  static constexpr std::uint32_t mr = 2, float_mr = 3, kr = 4, splits_minus_128 = 1;
-  static constexpr std::int32_t lhs_offset = 128;
+  static constexpr std::uint32_t mr = 6, float_mr = 3, kr = 2, splits_minus_128 = 0;
+  static constexpr std::uint32_t lhs_size = 2, independent_sums = 4;
+  static constexpr std::int32_t lhs_offset = 0;
+  // Six rows by two vectors of sums, two of weights, an activation and a product: all 16 registers.
   template <int rows>
-  using Int8Tile = bytegate::kernels::DotTile<Isa, rows>;
+  using Int8Tile = bytegate::kernels::DotTile<Isa, rows, rows <= 2 ? 4 : 2>;
 
-  struct Lhs {
-    __m256i value, magnitude;
-  };
+  using Lhs = __m256i;
   using Rhs = __m256i;
 
   static BYTEGATE_INLINE Lhs load_lhs(const std::uint8_t* a) {
-    std::int32_t group;
-    __builtin_memcpy(&group, a, sizeof group);
-    const __m256i value = _mm256_set1_epi32(group);
-    return {value, _mm256_abs_epi8(value)};
+    std::int32_t pair;
+    __builtin_memcpy(&pair, a, sizeof pair);
+    return _mm256_set1_epi32(pair);
   }
-  static BYTEGATE_INLINE Rhs load_rhs(const std::int8_t* w) { return load_i(w); }
-  static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) {
-    const __m256i pairs = _mm256_maddubs_epi16(a.magnitude, _mm256_sign_epi8(w, a.value));
-    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  static BYTEGATE_INLINE Rhs load_rhs(const std::int8_t* w) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w)));
   }
+  static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, w)); }
 
   static BYTEGATE_INLINE void store_quantized(std::uint8_t* q, F v, I zero_point) {
-    store_unsigned(q, v, zero_point);
-    std::uint64_t bytes;
-    __builtin_memcpy(&bytes, q, sizeof bytes);
-    bytes ^= 0x8080808080808080u;  // q - 128
-    __builtin_memcpy(q, &bytes, sizeof bytes);
+    const __m128i bytes = _mm_cvtsi64_si128(static_cast<long long>(quantized(v, zero_point)));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm_cvtepu8_epi16(bytes));
   }
 };
 

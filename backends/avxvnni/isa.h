@@ -12,6 +12,7 @@ namespace {
 
 struct Isa : Avx2Vectors {
   static constexpr std::uint32_t mr = 3, float_mr = 3, kr = 4, splits_minus_128 = 0;
+  static constexpr std::uint32_t lhs_size = 1, independent_sums = 8;
   static constexpr std::int32_t lhs_offset = 0;
   template <int rows>
   using Int8Tile = bytegate::kernels::DotTile<Isa, rows>;
@@ -27,7 +28,10 @@ struct Isa : Avx2Vectors {
   static BYTEGATE_INLINE Rhs load_rhs(const std::int8_t* w) { return load_i(w); }
   static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) { return _mm256_dpbusd_avx_epi32(acc, a, w); }
 
-  static BYTEGATE_INLINE void store_quantized(std::uint8_t* q, F v, I zero_point) { store_unsigned(q, v, zero_point); }
+  static BYTEGATE_INLINE void store_quantized(std::uint8_t* q, F v, I zero_point) {
+    const std::uint64_t bytes = quantized(v, zero_point);
+    __builtin_memcpy(q, &bytes, sizeof bytes);
+  }
 };
 
 }  // namespace

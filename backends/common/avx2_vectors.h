@@ -54,10 +54,10 @@ struct Avx2Vectors {
   static BYTEGATE_INLINE F to_float(I v) { return _mm256_cvtepi32_ps(v); }
 
   /// clamp(round_half_even(v) + zero_point, 0, 255), 8 bytes.
-  static BYTEGATE_INLINE void store_unsigned(std::uint8_t* q, F v, I zero_point) {
+  static BYTEGATE_INLINE std::uint64_t quantized(F v, I zero_point) {
     const __m256i x = _mm256_add_epi32(_mm256_cvtps_epi32(v), zero_point);
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
-    _mm_storel_epi64(reinterpret_cast<__m128i*>(q), _mm_packus_epi16(words, words));
+    return static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm_packus_epi16(words, words)));
   }
 
  private:

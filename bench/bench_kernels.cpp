@@ -1,0 +1,258 @@
+// Times each kernel of every backend this CPU supports, and what the CPU can do at most, in the same run:
+//   bench_kernels [--gemm=M,K,N ...] [--lstm_step=B,H ...] [--quantize_rows=M,K ...] [Google Benchmark's flags]
+// Names: peak/<backend>, read/<backend>/bytes:N, gemm/<backend>/m:M/k:K/n:N, lstm_step/<backend>/b:B/h:H,
+// quantize_rows/<backend>/m:M/k:K, sigmoid/<backend>/n:N, tanh/<backend>/n:N. The counter `of_ceiling` of a gemm or lstm_step is its part of
+// whichever bound is the lower: multiply-adds at peak, or its weights at the read bandwidth of a buffer of that size. Outputs are checked
+// against the scalar backend's before anything is timed.
+#include <benchmark/benchmark.h>
+#include <bytegate/backends.h>
+
+#include <cmath>
+#include <cstring>
+#include <ctime>
+#include <map>
+
+#include "bench/ceiling.h"
+#include "bench/shapes.h"
+#include "layers/packed_weights.h"
+
+namespace {
+
+using namespace bytegate;
+using namespace bytegate::bench;
+using detail::AlignedBuffer;
+using detail::PackedWeights;
+
+/// Of this thread, so that other programs on the machine take nothing from a ceiling.
+double seconds() {
+  timespec t{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+/// The best of several short measurements of f(), which does `amount` of something: amount per second.
+template <class F>
+double best_rate(double amount, const F& f) {
+  double best = 0;
+  for (int round = 0; round < 7; ++round) {
+    std::size_t repeats = 0;
+    const double start = seconds();
+    double end = start;
+    for (; end - start < 0.01; end = seconds(), ++repeats) f();
+    best = std::max(best, amount * static_cast<double>(repeats) / (end - start));
+  }
+  return best;
+}
+
+const Ceiling* ceiling_of(const Backend& backend) {
+  for (const Ceiling* const* c = kCeilings; *c; ++c) {
+    if (std::strcmp((*c)->name, backend.name) == 0) return *c;
+  }
+  return nullptr;
+}
+
+double peak_macs(const Ceiling& c) {
+  static std::map<std::string, double> known;
+  double& rate = known[c.name];
+  if (rate == 0) rate = best_rate(static_cast<double>(c.macs) * 1000, [&] { c.products(1000); });
+  return rate;
+}
+
+double read_bandwidth(const Ceiling& c, std::size_t bytes) {
+  static std::map<std::pair<std::string, std::size_t>, double> known;
+  bytes = detail::round_up(bytes, 4096);
+  double& rate = known[{c.name, bytes}];
+  if (rate == 0) {
+    const AlignedBuffer buffer(bytes);
+    std::memset(buffer.data(), 1, bytes);
+    rate = best_rate(static_cast<double>(bytes), [&] { benchmark::DoNotOptimize(c.read(buffer.data(), bytes)); });
+  }
+  return rate;
+}
+
+/// A product's operands on one backend.
+struct Operands {
+  AlignedBuffer staged, scales;
+  StagedRows lhs{};
+  PackedWeights weights;
+
+  Operands(const Backend& backend, std::int64_t m, std::int64_t k, std::int64_t n, bool gates) {
+    const Kernels& kernels = backend.kernels->int8;
+    const Tensor x = random_tensor({m, k}, 1, 1), w = random_tensor({n, k}, 1 / std::sqrt(static_cast<float>(k)), 2);
+    weights = PackedWeights(kernels, quantize_weight(w.view(), Scheme::accurate()), std::vector<float>(static_cast<std::size_t>(n), 0.1f),
+                            gates ? detail::gate_order(n / 4, kernels.nr) : detail::plain_order(n, kernels.nr));
+    const auto rows = static_cast<std::size_t>(m), cols = static_cast<std::size_t>(k);
+    staged = AlignedBuffer(rows * weights.lhs_stride());
+    scales = AlignedBuffer(rows * sizeof(RowScale));
+    lhs = {staged.data(), weights.lhs_stride(), reinterpret_cast<RowScale*>(scales.data()), rows};
+    const FloatRows floats{x.data.data(), cols, rows, cols};
+    kernels.stage_rows(&floats, nullptr, nullptr, 0, &lhs);
+  }
+};
+
+std::vector<float> gemm_once(const Backend& backend, const Sizes& s) {
+  const Operands o(backend, s[0], s[1], s[2], false);
+  std::vector<float> y(static_cast<std::size_t>(s[0] * s[2]));
+  const auto n = static_cast<std::size_t>(s[2]);
+  const GemmArgs args{o.lhs, o.weights.view(), y.data(), n, n, 0, o.weights.panels(), 0};
+  backend.kernels->int8.gemm(&args);
+  return y;
+}
+
+void count(benchmark::State& state, const Backend& backend, double macs, double bytes) {
+  using benchmark::Counter;
+  state.counters["GMAC/s"] = Counter(macs * 1e-9, Counter::kIsIterationInvariantRate);
+  state.counters["GB/s"] = Counter(bytes * 1e-9, Counter::kIsIterationInvariantRate);
+  if (const Ceiling* c = ceiling_of(backend)) {
+    const double least = std::max(macs / peak_macs(*c), bytes / read_bandwidth(*c, static_cast<std::size_t>(bytes)));
+    state.counters["of_ceiling"] = Counter(least, Counter::kIsIterationInvariantRate);
+  }
+}
+
+void run_gemm(benchmark::State& state, const Backend& backend, const Sizes& s) {
+  if (gemm_once(backend, s) != gemm_once(find_backend("scalar"), s)) return state.SkipWithError("the output differs from the scalar backend's");
+  const Operands o(backend, s[0], s[1], s[2], false);
+  std::vector<float> y(static_cast<std::size_t>(s[0] * s[2]));
+  const auto n = static_cast<std::size_t>(s[2]);
+  const GemmArgs args{o.lhs, o.weights.view(), y.data(), n, n, 0, o.weights.panels(), 0};
+  for (auto _ : state) {
+    backend.kernels->int8.gemm(&args);
+    benchmark::ClobberMemory();
+  }
+  count(state, backend, static_cast<double>(s[0] * s[1] * s[2]), static_cast<double>(s[1] * s[2]));
+}
+
+/// One step from the same state each time; h, the part that is compared.
+struct Step {
+  Operands o;
+  std::size_t units, padded;
+  std::vector<float> gates, c, h;
+  std::vector<RowRange> ranges;
+
+  Step(const Backend& backend, const Sizes& s)
+      : o(backend, s[0], s[1], 4 * s[1], true), units(static_cast<std::size_t>(s[1])), padded(o.weights.padded() / 4) {
+    const std::size_t rows = o.lhs.rows;
+    gates.assign(rows * 4 * padded, 0.25f);
+    c.assign(rows * padded, 0.5f);
+    h.assign(rows * units, 0.0f);
+    ranges.resize(rows);
+  }
+  LstmStepArgs args() {
+    return {o.lhs, o.weights.view(), gates.data(), 4 * padded, c.data(), padded, h.data(), units, units, ranges.data(), 0, o.weights.panels()};
+  }
+};
+
+std::vector<float> step_once(const Backend& backend, const Sizes& s) {
+  Step step(backend, s);
+  const LstmStepArgs args = step.args();
+  backend.kernels->int8.lstm_step(&args);
+  return step.h;
+}
+
+void run_lstm_step(benchmark::State& state, const Backend& backend, const Sizes& s) {
+  if (step_once(backend, s) != step_once(find_backend("scalar"), s)) return state.SkipWithError("the output differs from the scalar backend's");
+  Step step(backend, s);
+  const LstmStepArgs args = step.args();
+  for (auto _ : state) {
+    backend.kernels->int8.lstm_step(&args);
+    benchmark::ClobberMemory();
+  }
+  count(state, backend, static_cast<double>(s[0] * s[1] * 4 * s[1]), static_cast<double>(4 * s[1] * s[1]));
+}
+
+void run_quantize_rows(benchmark::State& state, const Backend& backend, const Sizes& s) {
+  const auto rows = static_cast<std::size_t>(s[0]), cols = static_cast<std::size_t>(s[1]);
+  const Tensor x = random_tensor({s[0], s[1]}, 1, 1);
+  const Kernels& kernels = backend.kernels->int8;
+  const std::size_t size = kernels.lhs_size, stride = detail::round_up(cols * size, 64);
+  std::vector<RowScale> scales(rows);
+  const AlignedBuffer q(rows * stride);
+  StagedRows out{q.data(), stride, scales.data(), rows};
+  const FloatRows floats{x.data.data(), cols, rows, cols};
+  for (auto _ : state) {
+    kernels.stage_rows(&floats, nullptr, nullptr, 0, &out);
+    benchmark::ClobberMemory();
+  }
+  for (std::size_t i = 0; i < rows * cols; ++i) {  // each value is within half a step of its 8 bits
+    const RowScale scale = scales[i / cols];
+    const auto byte = static_cast<std::uint8_t>(q.data()[i / cols * stride + i % cols * size]);
+    const int value = kernels.lhs_offset ? static_cast<std::int8_t>(byte) + static_cast<int>(kernels.lhs_offset) : byte;
+    const float back = scale.scale * static_cast<float>(value - scale.zero_point);
+    if (!(std::fabs(back - x.data[i]) <= 0.51f * scale.scale)) return state.SkipWithError("a value is off by more than half a step");
+  }
+  state.counters["GB/s"] = benchmark::Counter(static_cast<double>(rows * cols * 4) * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void run_elementwise(benchmark::State& state, ElementwiseFn f, double (*truth)(double)) {
+  const Tensor x = random_tensor({4096}, 10, 1);
+  Tensor y(x.shape);
+  f(x.data.data(), y.data.data(), x.data.size());
+  for (std::size_t i = 0; i < x.data.size(); ++i) {
+    if (!(std::fabs(truth(static_cast<double>(x.data[i])) - static_cast<double>(y.data[i])) <= 3e-7)) return state.SkipWithError("a value is off by more than 3e-7");
+  }
+  for (auto _ : state) {
+    f(x.data.data(), y.data.data(), x.data.size());
+    benchmark::ClobberMemory();
+  }
+  state.counters["G/s"] = benchmark::Counter(4096e-9, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void run_peak(benchmark::State& state, const Ceiling& c) {
+  for (auto _ : state) c.products(1000);
+  state.counters["GMAC/s"] = benchmark::Counter(static_cast<double>(c.macs) * 1e-6, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void run_read(benchmark::State& state, const Ceiling& c, std::size_t bytes) {
+  const AlignedBuffer buffer(bytes);
+  std::memset(buffer.data(), 1, bytes);
+  for (auto _ : state) benchmark::DoNotOptimize(c.read(buffer.data(), bytes));
+  state.counters["GB/s"] = benchmark::Counter(static_cast<double>(bytes) * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+}
+
+template <class F>
+void add(const std::string& name, const F& f) {
+  benchmark::RegisterBenchmark(name.c_str(), f)->Unit(benchmark::kMicrosecond);
+}
+
+void add_backend(const Backend& backend, const std::map<std::string, std::vector<Sizes>>& shapes) {
+  const std::string name = backend.name;
+  if (const Ceiling* c = ceiling_of(backend)) {
+    add("peak/" + name, [c](benchmark::State& state) { run_peak(state, *c); });
+    for (std::size_t kib : {16, 64, 256, 512, 1024, 4096, 16384, 65536}) {
+      add("read/" + name + "/bytes:" + std::to_string(kib << 10), [c, kib](benchmark::State& state) { run_read(state, *c, kib << 10); });
+    }
+  }
+  for (const Sizes& s : shapes.at("gemm")) {
+    add(name_of("gemm", backend, {"m", "k", "n"}, s), [s, &backend](benchmark::State& state) { run_gemm(state, backend, s); });
+  }
+  for (const Sizes& s : shapes.at("lstm_step")) {
+    add(name_of("lstm_step", backend, {"b", "h"}, s), [s, &backend](benchmark::State& state) { run_lstm_step(state, backend, s); });
+  }
+  for (const Sizes& s : shapes.at("quantize_rows")) {
+    add(name_of("quantize_rows", backend, {"m", "k"}, s), [s, &backend](benchmark::State& state) { run_quantize_rows(state, backend, s); });
+  }
+  add("sigmoid/" + name + "/n:4096", [&backend](benchmark::State& state) {
+    run_elementwise(state, backend.kernels->sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); });
+  });
+  add("tanh/" + name + "/n:4096", [&backend](benchmark::State& state) {
+    run_elementwise(state, backend.kernels->tanh, [](double x) { return std::tanh(x); });
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::map<std::string, std::vector<Sizes>> shapes = parse_flags(argc, argv, {{"gemm", 3}, {"lstm_step", 2}, {"quantize_rows", 2}});
+  if (shapes["gemm"].empty() && shapes["lstm_step"].empty() && shapes["quantize_rows"].empty()) {
+    shapes["gemm"] = {{1, 512, 2048}, {1, 1024, 1024}, {1, 1024, 4096}, {1, 4096, 4096}, {4, 1024, 1024}, {16, 1024, 1024}, {128, 512, 512}, {128, 1024, 1024}};
+    shapes["lstm_step"] = {{1, 64}, {1, 128}, {1, 512}, {1, 1024}, {8, 64}, {16, 512}};
+    shapes["quantize_rows"] = {{1, 64}, {1, 1024}, {128, 1024}};
+  }
+  for (const BackendInfo& info : list_backends()) {
+    if (info.supported) add_backend(*info.backend, shapes);
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+}

@@ -1,0 +1,21 @@
+// What a backend's instructions and the memory behind them can do at most on this CPU.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace bytegate::bench {
+
+/// Measured by code compiled with the backend's own flags; run it only where the backend is supported.
+struct Ceiling {
+  const char* name;
+  /// Runs `iterations` of the backend's int8 product (all its instructions) on registers alone; multiply-adds of one iteration.
+  void (*products)(std::size_t iterations);
+  std::size_t macs;
+  /// Reads `bytes` (a multiple of 4096) at `data` once, with the backend's vector loads, in one stream. The result means nothing.
+  std::int32_t (*read)(const void* data, std::size_t bytes);
+};
+
+extern const Ceiling* const kCeilings[];  ///< ends with null
+
+}  // namespace bytegate::bench

@@ -1,0 +1,52 @@
+// The loops behind ceiling.h, as templates over a backend's trait.
+#pragma once
+
+#include "bench/ceiling.h"
+#include "kernels/unroll.h"
+
+#if defined(__aarch64__)
+#define BYTEGATE_ANY_VECTOR "+w"
+#else
+#define BYTEGATE_ANY_VECTOR "+v"
+#endif
+
+namespace bytegate::bench {
+
+/// Independent sums: more than the latency of a product times its rate, fewer than the registers.
+constexpr int kSums = 10;
+
+template <class Isa>
+constexpr std::size_t kLoopMacs = kSums * Isa::width * Isa::kr;
+
+template <class Isa>
+void product_loop(std::size_t iterations) {
+  alignas(64) static const std::int8_t operand[256] = {1, -2, 3};
+  typename Isa::I sums[kSums];
+  kernels::unrolled<kSums>([&]<int i>() BYTEGATE_LAMBDA { sums[i] = Isa::set_i(0); });
+  const auto a = Isa::load_lhs(reinterpret_cast<const std::uint8_t*>(operand));
+  auto w = Isa::load_rhs(operand);
+  for (std::size_t n = 0; n < iterations; ++n) {
+    kernels::unrolled<kSums>([&]<int i>() BYTEGATE_LAMBDA {
+      if constexpr (Isa::width > 1) asm volatile("" : BYTEGATE_ANY_VECTOR(w));  // so that nothing of the product leaves the loop
+      sums[i] = Isa::dot(sums[i], a, w);
+    });
+  }
+  kernels::unrolled<kSums - 1>([&]<int i>() BYTEGATE_LAMBDA { sums[0] = Isa::add_i(sums[0], sums[i + 1]); });
+  volatile float sink = Isa::reduce_max(Isa::to_float(sums[0]));
+  static_cast<void>(sink);
+}
+
+template <class Isa>
+std::int32_t read_loop(const void* data, std::size_t bytes) {
+  constexpr std::size_t vector = Isa::width * sizeof(std::int32_t);
+  typename Isa::I sums[4];
+  kernels::unrolled<4>([&]<int i>() BYTEGATE_LAMBDA { sums[i] = Isa::set_i(0); });
+  const auto* p = static_cast<const std::int32_t*>(data);
+  for (std::size_t at = 0; at < bytes; at += 16 * vector, p += 16 * Isa::width) {
+    kernels::unrolled<16>([&]<int i>() BYTEGATE_LAMBDA { sums[i % 4] = Isa::add_i(sums[i % 4], Isa::load_i(p + i * Isa::width)); });
+  }
+  const auto sum = Isa::add_i(Isa::add_i(sums[0], sums[1]), Isa::add_i(sums[2], sums[3]));
+  return static_cast<std::int32_t>(Isa::reduce_max(Isa::to_float(sum)));
+}
+
+}  // namespace bytegate::bench
