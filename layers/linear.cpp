@@ -24,7 +24,7 @@ class LinearCore {
         relu(fused_relu),
         has_bias(bias.data != nullptr),
         order(plain_order(rows, kernels.nr)),
-        weights(kernels, weight, {bias.data, has_bias ? static_cast<std::size_t>(rows) : 0}, order) {}
+        weights(pack(kernels, weight, {bias.data, has_bias ? static_cast<std::size_t>(rows) : 0})) {}
 
   std::int64_t in_features() const noexcept { return static_cast<std::int64_t>(weights.view().k); }
   std::int64_t out_features() const noexcept { return static_cast<std::int64_t>(weights.view().n); }
@@ -32,6 +32,10 @@ class LinearCore {
   void forward(ConstTensorView x, TensorView y, WorkspaceImpl& workspace) const;
 
  private:
+  PackedWeights pack(const Kernels& kernels, ConstTensorView weight, std::span<const float> b) const { return {kernels, weight, b, order}; }
+  PackedWeights pack(const Kernels& kernels, const QuantizedWeight& weight, std::span<const float> b) const {
+    return {kernels, weight, b, order, per_tensor(scheme)};
+  }
   StagedRows stage_buffer(std::size_t rows, WorkspaceImpl& workspace) const;
   std::size_t block_rows() const noexcept;
   TensorQuantizer whole_quantizer(const float* x, std::size_t rows, WorkspaceImpl& workspace) const;
@@ -65,8 +69,8 @@ void LinearCore::forward(ConstTensorView x, TensorView y, WorkspaceImpl& workspa
   TensorQuantizer whole{};
   if (per_tensor(scheme)) whole = whole_quantizer(x.data, rows, workspace);
   const std::size_t most = workspace.num_threads(), panels = weights.panels();
-  const bool by_rows = rows >= 2 * weights.kernels().mr * most;
-  std::size_t threads = rows * k * n < kLeastMacs ? 1 : by_rows ? most : std::min(most, panels);
+  const bool by_rows = per_tensor(scheme) || rows >= 2 * weights.kernels().mr * most;
+  const std::size_t threads = per_tensor(scheme) || rows * k * n < kLeastMacs ? 1 : by_rows ? most : std::min(most, panels);
   for (std::size_t i = 0; i < threads; ++i) stage_buffer(std::min(rows, block_rows()), workspace.of_thread(i));
   workspace.run(threads, [&](std::size_t i) {
     const Part m = by_rows ? part_of(rows, i, threads, weights.kernels().mr) : Part{0, rows};
@@ -103,12 +107,18 @@ void LinearCore::forward_part(const float* x, float* y, Part m, Part p, const Te
   const Kernels& kernels = weights.kernels();
   const std::size_t k = weights.view().k, n = weights.view().n, block = std::min(m.end - m.begin, block_rows());
   StagedRows staged = stage_buffer(block, workspace);
+  const bool fixed = per_tensor(scheme);
   for (std::size_t row = m.begin; row < m.end; row += block) {
     const FloatRows part{x + row * k, k, std::min(block, m.end - row), k};
     staged.rows = part.rows;
-    kernels.stage_rows(&part, nullptr, per_tensor(scheme) ? &whole.scale : nullptr, whole.inverse, &staged);
-    const GemmArgs args{staged, weights.view(), y + row * n, n, n, p.begin, p.end, relu};
+    if (fixed) {
+      torch_stage(kernels, part, whole, staged, workspace.get<float>(Slot::torch_row, k));
+    } else {
+      kernels.stage_rows(&part, nullptr, nullptr, 0.0f, &staged);
+    }
+    const GemmArgs args{staged, weights.view(), y + row * n, n, n, p.begin, p.end, relu && !fixed};
     kernels.gemm(&args);
+    if (fixed) torch_dequantize(y + row * n, part.rows, n, whole, weights.scales(), weights.bias(), relu);
   }
 }
 

@@ -23,7 +23,11 @@ namespace {
 Shape shape_of(const Tensor& weight) { return weight.shape; }
 Shape shape_of(const QuantizedWeight& weight) { return {weight.rows, weight.cols}; }
 
-void check_weight(const Tensor& weight, const std::string& what) { check_data(weight.data.data(), what.c_str(), weight.shape); }
+void check_weight(const Tensor& weight, const std::string& what) {
+  check_data(weight.data.empty() ? nullptr : weight.data.data(), what.c_str(), weight.shape);
+  if (weight.data.size() == weight.shape.elements()) return;
+  throw Error(ErrorCode::shape_mismatch, what + " has " + std::to_string(weight.data.size()) + " values for shape " + to_string(weight.shape));
+}
 void check_weight(const QuantizedWeight& weight, const std::string& what) { check_quantized(weight, what.c_str()); }
 
 template <class Weight>
@@ -63,16 +67,20 @@ void LstmCore::pack(const std::vector<LSTMCell<Weight>>& cells) {
     check_bias(cell.bias_ih, config_, scheme_.has_value(), "bias_ih" + suffix);
     check_bias(cell.bias_hh, config_, scheme_.has_value(), "bias_hh" + suffix);
 
+    // PyTorch adds each bias to its product. Otherwise both go with the input product.
+    const bool apart = per_tensor(scheme_);
     std::vector<float> bias = cell.bias_ih.data;
-    for (std::size_t n = 0; n < bias.size(); ++n) bias[n] += cell.bias_hh.data[n];
+    for (std::size_t n = 0; n < bias.size() && !apart; ++n) bias[n] += cell.bias_hh.data[n];
     const auto packed = [&](const Weight& weight, std::span<const float> b, std::span<const std::int64_t> rows) {
       if constexpr (std::is_same_v<Weight, Tensor>) {
         return PackedWeights(*kernels_, weight.view(), b, rows);
       } else {
-        return PackedWeights(*kernels_, weight, b, rows);
+        return PackedWeights(*kernels_, weight, b, rows, apart);
       }
     };
-    cells_.push_back({packed(cell.weight_ih, bias, order), packed(cell.weight_hh, {}, order), {}, cell.bias_ih, cell.bias_hh});
+    const std::span<const float> none;
+    cells_.push_back({packed(cell.weight_ih, bias, order), packed(cell.weight_hh, apart ? std::span<const float>(cell.bias_hh.data) : none, order),
+                      {}, cell.bias_ih, cell.bias_hh});
     if (config_.proj_size > 0) cells_.back().hr = packed(cell.weight_hr, {}, plain_order(config_.proj_size, kernels_->nr));
   }
 }

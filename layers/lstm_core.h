@@ -12,8 +12,8 @@ namespace bytegate::detail {
 
 /// One layer and direction.
 struct PackedCell {
-  PackedWeights ih;  ///< channels in gate order; its bias is bias_ih + bias_hh
-  PackedWeights hh;  ///< channels in gate order
+  PackedWeights ih;  ///< channels in gate order; its bias is bias_ih + bias_hh, or bias_ih alone in the torch scheme
+  PackedWeights hh;  ///< channels in gate order; its bias is bias_hh in the torch scheme, else none
   PackedWeights hr;  ///< projection; without panels if there is none
   Tensor bias_ih;    ///< as given
   Tensor bias_hh;

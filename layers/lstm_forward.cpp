@@ -95,9 +95,11 @@ class CellRun {
   void take_buffers(bool whole_input);
   /// After take_buffers with the same whole_input.
   void run(const LSTMArgs& args, std::size_t index, bool whole_input);
-  /// The input as a run with whole_input staged it, for the other direction.
-  const StagedRows& input() const { return input_; }
-  void use_input(const StagedRows& staged) { input_ = staged; }
+  /// Takes the input as the other direction, run with whole_input, staged it.
+  void share_input(const CellRun& other) {
+    input_ = other.input_;
+    input_quantizer_ = other.input_quantizer_;
+  }
 
  private:
   std::size_t padded_units() const { return cell_.hh.padded() / 4; }
@@ -106,12 +108,13 @@ class CellRun {
   bool direct() const { return !call_.rows && !per_tensor_; }
   bool last_step(std::size_t t) const { return reverse_ ? t == 0 : t + 1 == call_.steps; }
 
-  TensorQuantizer input_quantizer() const;
-  void stage_input(std::size_t first, std::size_t last, const TensorQuantizer& whole);
+  TensorQuantizer find_input_quantizer() const;
+  void stage_input(std::size_t first, std::size_t last);
   void start(const LSTMArgs& args, std::size_t index);
   void step(std::size_t t, std::size_t running, const float* gates);
+  void torch_step(std::size_t running, const float* gates);
   void project(std::size_t running, float* h, std::size_t h_stride);
-  void stage(const float* data, std::size_t stride, std::size_t width, std::size_t rows, const RowRange* ranges, StagedRows& out) const;
+  TensorQuantizer stage(const float* data, std::size_t stride, std::size_t width, std::size_t rows, const RowRange* ranges, StagedRows& out) const;
   void finish(const LSTMArgs& args, std::size_t index) const;
 
   const Call& call_;
@@ -125,7 +128,10 @@ class CellRun {
   Part panels_;                 ///< of this thread
   float* gates_ = nullptr;      ///< [chunk, padded channels]
   StagedRows input_{}, staged_h_{}, staged_m_{};
-  RowRange* ranges_ = nullptr;  ///< [batch] of h
+  TensorQuantizer input_quantizer_{};  ///< torch scheme
+  float* torch_sums_ = nullptr;        ///< [batch, padded channels], torch scheme
+  float* torch_row_ = nullptr;         ///< scratch for torch_stage
+  RowRange* ranges_ = nullptr;         ///< [batch] of h
   float *h_ = nullptr, *c_ = nullptr, *m_ = nullptr;  ///< [batch, out_size], [batch, padded units], the same; in row order
 };
 
@@ -141,7 +147,7 @@ std::size_t CellRun::chunk_steps() const {
   return std::clamp<std::size_t>(rows / call_.batch, 1, std::max<std::size_t>(call_.steps, 1));
 }
 
-TensorQuantizer CellRun::input_quantizer() const {
+TensorQuantizer CellRun::find_input_quantizer() const {
   RowRange range{0, 0};
   for_each_piece(call_, x_, width_, 0, call_.steps, [&](const FloatRows& rows) {
     for (std::size_t done = 0; done < rows.rows; done += call_.batch) {
@@ -153,27 +159,33 @@ TensorQuantizer CellRun::input_quantizer() const {
   return torch_quantizer(range, call_.scheme->activation_bits);
 }
 
-void CellRun::stage_input(std::size_t first, std::size_t last, const TensorQuantizer& whole) {
+void CellRun::stage_input(std::size_t first, std::size_t last) {
   input_.rows = 0;
+
   for_each_piece(call_, x_, width_, first, last, [&](const FloatRows& rows) {
     StagedRows part{static_cast<std::byte*>(input_.data) + input_.rows * input_.stride, input_.stride, input_.scales + input_.rows, 0};
     part.rows = rows.rows;
-    call_.kernels.stage_rows(&rows, nullptr, per_tensor_ ? &whole.scale : nullptr, whole.inverse, &part);
+    if (per_tensor_) {
+      torch_stage(call_.kernels, rows, input_quantizer_, part, torch_row_);
+    } else {
+      call_.kernels.stage_rows(&rows, nullptr, nullptr, 0.0f, &part);
+    }
     input_.rows += rows.rows;
   });
 }
 
-/// Float rows into a product; `ranges` as known, or null.
-void CellRun::stage(const float* data, std::size_t stride, std::size_t width, std::size_t rows, const RowRange* ranges,
+/// Float rows into a product; `ranges` as known, or null. Returns the quantizer of the torch scheme.
+TensorQuantizer CellRun::stage(const float* data, std::size_t stride, std::size_t width, std::size_t rows, const RowRange* ranges,
                     StagedRows& out) const {
   const FloatRows x{data, stride, rows, width};
   out.rows = rows;
   if (!per_tensor_) {
     call_.kernels.stage_rows(&x, ranges, nullptr, 0.0f, &out);
-    return;
+    return {};
   }
   const TensorQuantizer whole = merged_quantizer(*call_.scheme, ranges, rows);
-  call_.kernels.stage_rows(&x, nullptr, &whole.scale, whole.inverse, &out);
+  torch_stage(call_.kernels, x, whole, out, torch_row_);
+  return whole;
 }
 
 /// h and c as the caller gives them, in row order.
@@ -186,6 +198,7 @@ void CellRun::start(const LSTMArgs& args, std::size_t index) {
     if (args.h0.data) std::memcpy(h_ + row * out, args.h0.data + b * out, out * sizeof(float));
     if (args.c0.data) std::memcpy(c_ + row * units, args.c0.data + b * hidden, hidden * sizeof(float));
   }
+  if (call_.steps == 0) return;  // the state goes out as it came
   if (call_.scheme) {
     const FloatRows h{h_, out, batch, out}, c{c_, units, batch, hidden};
     call_.kernels.find_ranges(&c, ranges_);
@@ -214,14 +227,18 @@ void CellRun::take_buffers(bool whole_input) {
     m_ = w.get<float>(Slot::m, batch * padded_units());
     staged_m_ = staged(Slot::staged_m, Slot::m_scales, batch, cell_.hr);
   }
+  if (per_tensor_) {
+    torch_sums_ = w.get<float>(Slot::torch_sums, batch * cell_.hh.padded());
+    torch_row_ = w.get<float>(Slot::torch_row, std::max({width_, call_.out_size(), call_.hidden()}));
+  }
   if (!input_.data) input_ = staged(Slot::staged_input, Slot::input_scales, (whole_input ? call_.steps : chunk_steps()) * batch, cell_.ih);
 }
 
 void CellRun::run(const LSTMArgs& args, std::size_t index, bool whole_input) {
   const std::size_t steps = call_.steps, chunk = chunk_steps(), gates_stride = cell_.ih.padded();
   const bool staged = input_.rows > 0;  // by the other direction
-  const TensorQuantizer whole = per_tensor_ && !staged ? input_quantizer() : TensorQuantizer{};
-  if (whole_input && !staged) stage_input(0, steps, whole);
+  if (per_tensor_ && !staged) input_quantizer_ = find_input_quantizer();
+  if (whole_input && !staged) stage_input(0, steps);
   start(args, index);
 
   std::size_t staged_row = reverse_ ? input_.rows : 0;  // of the next step, when the whole input is staged
@@ -231,7 +248,7 @@ void CellRun::run(const LSTMArgs& args, std::size_t index, bool whole_input) {
     done += count;
     std::size_t rows = 0;
     for (std::size_t t = first; t < last; ++t) rows += call_.running(t);
-    if (!whole_input) stage_input(first, last, whole);
+    if (!whole_input) stage_input(first, last);
     team_.wait();  // the recurrence of another thread may overwrite the input
     const std::size_t offset = !whole_input ? 0 : reverse_ ? staged_row - rows : staged_row;
     staged_row = reverse_ ? offset : offset + rows;
@@ -253,14 +270,17 @@ void CellRun::run(const LSTMArgs& args, std::size_t index, bool whole_input) {
 void CellRun::step(std::size_t t, std::size_t running, const float* gates) {
   const std::size_t out = call_.out_size(), units = padded_units();
   const bool projected = call_.config.proj_size > 0;
-  if (per_tensor_) stage(h_, out, out, running, ranges_, staged_h_);
   float* h = direct() ? y_.row(t, 0) : h_;
   const std::size_t h_stride = direct() ? y_.batch : out;
-  staged_h_.rows = running;
-  RowRange* ranges = !call_.scheme ? nullptr : team_.count == 1 ? ranges_ : team_.part_ranges(t, team_.index, call_.batch);
-  const LstmStepArgs args{staged_h_, cell_.hh.view(), gates, cell_.ih.padded(), c_, units, projected ? m_ : h, projected ? units : h_stride,
-                          call_.hidden(), ranges, panels_.begin, panels_.end};
-  call_.kernels.lstm_step(&args);
+  if (per_tensor_) {
+    torch_step(running, gates);
+  } else {
+    staged_h_.rows = running;
+    RowRange* ranges = !call_.scheme ? nullptr : team_.count == 1 ? ranges_ : team_.part_ranges(t, team_.index, call_.batch);
+    const LstmStepArgs args{staged_h_, cell_.hh.view(), gates, cell_.ih.padded(), c_, units, projected ? m_ : h, projected ? units : h_stride,
+                            call_.hidden(), ranges, panels_.begin, panels_.end};
+    call_.kernels.lstm_step(&args);
+  }
   if (team_.count > 1) {
     team_.wait();
     for (std::size_t row = 0; call_.scheme && row < running; ++row) {
@@ -276,12 +296,29 @@ void CellRun::step(std::size_t t, std::size_t running, const float* gates) {
   if (!per_tensor_ && !last_step(t)) stage(h, h_stride, out, running, call_.scheme && !projected ? ranges_ : nullptr, staged_h_);
 }
 
+/// The recurrent product of the running rows of h_ as float(acc), then c and h (m, before a projection) in PyTorch's arithmetic.
+void CellRun::torch_step(std::size_t running, const float* gates) {
+  const std::size_t out = call_.out_size(), units = padded_units(), stride = cell_.hh.padded();
+  const bool projected = call_.config.proj_size > 0;
+  const TensorQuantizer quantizer = stage(h_, out, out, running, ranges_, staged_h_);
+  const GemmArgs product{staged_h_, cell_.hh.view(), torch_sums_, stride, stride, 0, cell_.hh.panels(), 0};
+  call_.kernels.gemm(&product);
+  const TorchGates x{gates, stride, input_quantizer_, cell_.ih.scales(), cell_.ih.bias()};
+  const TorchGates h{torch_sums_, stride, quantizer, cell_.hh.scales(), cell_.hh.bias()};
+  float* to = projected ? m_ : h_;
+  const std::size_t to_stride = projected ? units : out;
+  torch_lstm_step(x, h, running, call_.hidden(), call_.kernels.nr / 4, c_, units, to, to_stride);
+  const FloatRows rows{to, to_stride, running, call_.hidden()};
+  call_.kernels.find_ranges(&rows, ranges_);
+}
+
 /// h = weight_hr * (o * tanh(c))
 void CellRun::project(std::size_t running, float* h, std::size_t h_stride) {
-  stage(m_, padded_units(), call_.hidden(), running, call_.scheme ? ranges_ : nullptr, staged_m_);
+  const TensorQuantizer quantizer = stage(m_, padded_units(), call_.hidden(), running, call_.scheme ? ranges_ : nullptr, staged_m_);
   const GemmArgs product{staged_m_, cell_.hr.view(), h, h_stride, call_.out_size(), 0, cell_.hr.panels(), 0};
   call_.kernels.gemm(&product);
   if (per_tensor_) {
+    torch_dequantize(h, running, h_stride, quantizer, cell_.hr.scales(), cell_.hr.bias(), false);
     const FloatRows rows{h, h_stride, running, call_.out_size()};
     call_.kernels.find_ranges(&rows, ranges_);
   }
@@ -324,16 +361,16 @@ void run_layers(const Call& call, const Team& team, const std::vector<PackedCell
   const std::int64_t directions = call.config.directions();
   for (std::int64_t layer = 0; layer < call.config.num_layers; ++layer) {
     const bool whole = directions == 2 && layer > 0;
-    StagedRows staged{};
+    std::optional<CellRun> first;
     for (std::int64_t d = 0; d < directions; ++d) {
       const auto index = static_cast<std::size_t>(layer * directions + d);
       Sequence part = y;
       part.data += d * call.config.output_size();
       CellRun run(call, team, cells[index], x, static_cast<std::size_t>(call.config.layer_input_size(layer)), part, d == 1);
-      if (staged.data) run.use_input(staged);
+      if (whole && first) run.share_input(*first);
       run.take_buffers(whole);
       if (!only_take_buffers) run.run(args, index, whole);
-      if (whole) staged = run.input();
+      if (d == 0) first.emplace(run);
     }
     x = y;
   }

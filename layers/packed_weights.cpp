@@ -26,7 +26,8 @@ std::size_t PackedWeights::lhs_stride() const noexcept {
   return round_up(std::max<std::size_t>(view_.k_groups, 1) * kernels_->kr * kernels_->lhs_size, kAlignment);
 }
 
-void PackedWeights::allocate(const Kernels& kernels, std::int64_t rows, std::int64_t cols, std::size_t padded, std::size_t segments) {
+void PackedWeights::allocate(const Kernels& kernels, std::int64_t rows, std::int64_t cols, std::size_t padded, std::size_t segments,
+                             bool sums_only) {
   if (cols > static_cast<std::int64_t>(kMaxK)) {
     throw Error(ErrorCode::invalid_argument,
                 "a weight of " + std::to_string(cols) + " input features: at most " + std::to_string(kMaxK) + " keep the int32 sums exact");
@@ -37,13 +38,19 @@ void PackedWeights::allocate(const Kernels& kernels, std::int64_t rows, std::int
   const std::size_t k = static_cast<std::size_t>(cols), groups = (k + kernels.kr - 1) / kernels.kr;
   const std::size_t data_bytes = round_up(padded * segments * groups * kernels.kr * kernels.rhs_size, kAlignment);
   const std::size_t row_bytes = round_up(padded * sizeof(float), kAlignment);
-  memory_ = AlignedBuffer(data_bytes + 3 * row_bytes + kAlignment);  // never empty
+  memory_ = AlignedBuffer(data_bytes + (sums_only ? 5 : 3) * row_bytes + kAlignment);  // never empty
   std::memset(memory_.data(), 0, memory_.bytes());
   std::byte* p = memory_.data() + data_bytes;
   scales_ = reinterpret_cast<float*>(p);
   sums_ = reinterpret_cast<std::int32_t*>(p + row_bytes);
   bias_ = reinterpret_cast<float*>(p + 2 * row_bytes);
   view_ = {memory_.data(), scales_, sums_, bias_, rows_, k, groups, segments};
+  if (sums_only) {
+    auto* ones = reinterpret_cast<float*>(p + 3 * row_bytes);
+    std::fill_n(ones, padded, 1.0f);
+    view_.scales = ones;
+    view_.bias = reinterpret_cast<float*>(p + 4 * row_bytes);  // zeros
+  }
 }
 
 std::size_t PackedWeights::index(std::size_t n, std::size_t k, std::size_t segment) const noexcept {
@@ -70,10 +77,10 @@ PackedWeights::PackedWeights(const Kernels& kernels, ConstTensorView weight, std
 }
 
 PackedWeights::PackedWeights(const Kernels& kernels, const QuantizedWeight& weight, std::span<const float> bias,
-                             std::span<const std::int64_t> order)
+                             std::span<const std::int64_t> order, bool sums_only)
     : per_tensor_(weight.scales.size() == 1) {
   const bool split = kernels.splits_minus_128 && std::find(weight.data.begin(), weight.data.end(), std::int8_t{-128}) != weight.data.end();
-  allocate(kernels, weight.rows, weight.cols, order.size(), split ? 2 : 1);
+  allocate(kernels, weight.rows, weight.cols, order.size(), split ? 2 : 1, sums_only);
   auto* data = reinterpret_cast<std::int8_t*>(memory_.data());
   for (std::size_t n = 0; n < padded_; ++n) {
     if (order[n] < 0) continue;

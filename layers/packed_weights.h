@@ -20,10 +20,14 @@ class PackedWeights {
   PackedWeights() = default;
   /// weight [rows, cols]; bias [rows] or empty. Throws Error for cols > kMaxK.
   PackedWeights(const Kernels& kernels, ConstTensorView weight, std::span<const float> bias, std::span<const std::int64_t> order);
-  PackedWeights(const Kernels& kernels, const QuantizedWeight& weight, std::span<const float> bias, std::span<const std::int64_t> order);
+  /// With `sums_only` the view gives kernels scales of 1 and no bias, so that their output is float(acc); scales() and bias() have the real ones.
+  PackedWeights(const Kernels& kernels, const QuantizedWeight& weight, std::span<const float> bias, std::span<const std::int64_t> order,
+                bool sums_only = false);
 
   const PackedMatrix& view() const noexcept { return view_; }
   const Kernels& kernels() const noexcept { return *kernels_; }
+  const float* scales() const noexcept { return scales_; }  ///< [padded()]
+  const float* bias() const noexcept { return bias_; }      ///< [padded()]
   std::size_t panels() const noexcept { return padded_ / kernels_->nr; }
   std::size_t padded() const noexcept { return padded_; }  ///< channels, whole panels
   /// Bytes of a staged activation row.
@@ -34,7 +38,8 @@ class PackedWeights {
   std::vector<float> unpack_bias(std::span<const std::int64_t> order) const;
 
  private:
-  void allocate(const Kernels& kernels, std::int64_t rows, std::int64_t cols, std::size_t padded, std::size_t segments);
+  void allocate(const Kernels& kernels, std::int64_t rows, std::int64_t cols, std::size_t padded, std::size_t segments,
+                bool sums_only = false);
   std::size_t index(std::size_t n, std::size_t k, std::size_t segment) const noexcept;
   void set_bias(std::span<const float> bias, std::span<const std::int64_t> order);
 

@@ -5,32 +5,6 @@
 
 namespace bytegate::detail {
 
-TensorQuantizer torch_quantizer(RowRange range, int activation_bits) {
-  if (range.lo != range.lo) return {{__builtin_nanf(""), 0}, 0.0f};
-  const double qmax = activation_bits == 8 ? 255 : 127;
-  double lo = range.lo, hi = range.hi;
-  double scale = (hi - lo) / qmax;
-  if (static_cast<float>(scale) == 0.0f || std::isinf(1.0f / static_cast<float>(scale))) scale = 0.1;
-  constexpr float smallest = 6.1e-5f;
-  if (scale < smallest) {  // the range is stretched to match
-    const float stretch = smallest / static_cast<float>(scale);
-    if (lo == 0) {
-      hi = smallest * static_cast<float>(qmax);
-    } else if (hi == 0) {
-      lo = -smallest * static_cast<float>(qmax);
-    } else {
-      lo = static_cast<float>(lo) * stretch;
-      hi = static_cast<float>(hi) * stretch;
-    }
-    scale = smallest;
-  }
-  // From the end of the range with the smaller rounding error.
-  const double from_lo = -lo / scale, from_hi = qmax - hi / scale;
-  const double zero_point = -std::fabs(lo / scale) < qmax - std::fabs(hi / scale) ? from_lo : from_hi;
-  const auto float_scale = static_cast<float>(scale);
-  return {{float_scale, static_cast<std::int32_t>(std::nearbyint(std::clamp(zero_point, 0.0, qmax)))}, 1.0f / float_scale};
-}
-
 void check_shape(bool ok, const char* what, const Shape& shape, const char* expected) {
   if (!ok) throw Error(ErrorCode::shape_mismatch, std::string(what) + " has shape " + to_string(shape) + ", expected " + expected);
 }

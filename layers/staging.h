@@ -6,15 +6,9 @@
 #include <optional>
 
 #include "layers/packed_weights.h"
+#include "layers/torch_scheme.h"
 
 namespace bytegate::detail {
-
-/// `torch`: one scale and zero point for a whole tensor of this range (reference: PyTorch's ChooseQuantizationParams).
-struct TensorQuantizer {
-  RowScale scale;
-  float inverse;
-};
-TensorQuantizer torch_quantizer(RowRange range, int activation_bits);
 
 inline RowRange merge(RowRange a, RowRange b) noexcept {
   if (a.lo != a.lo || b.lo != b.lo) return {__builtin_nanf(""), __builtin_nanf("")};

@@ -25,6 +25,8 @@ enum class Slot {
   m,
   row_order,
   team_ranges,
+  torch_sums,
+  torch_row,
   activation_a,  // Sequential's outputs of a layer, in turn
   activation_b,
   count,
