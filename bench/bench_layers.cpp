@@ -1,5 +1,6 @@
 // Times whole layers in int8 (accurate scheme), on every backend this CPU supports:
-//   bench_layers [--linear=M,K,N ...] [--lstm=I,H,LAYERS,T,B ...] [--threads=N] [Google Benchmark's flags]
+//   bench_layers [--linear=M,K,N ...] [--lstm=I,H,LAYERS,T,B ...] [--threads=N] [--float] [Google Benchmark's flags]
+// With --float, the float32 layers of the same shapes beside them, as linear_f32/... and lstm_f32/....
 // Each layer's output is checked once before it is timed.
 #include <benchmark/benchmark.h>
 #include <bytegate/layers.h>
@@ -50,26 +51,30 @@ double sqnr(const Tensor& reference, const Tensor& out) {
   return 10 * std::log10(signal / noise);
 }
 
-/// Empty if y is what it should be: near the float layer's, and its first and last row, alone and on the scalar backend, the same bits.
-std::string check_linear(const Sizes& s, const Linear& layer, const Tensor& x, const Tensor& y) {
-  if (!(sqnr(layer.forward(x), y) > 30)) return "the output is not near the float layer's";
-  const DynamicQuantizedLinear plain = DynamicQuantizedLinear::from_float(layer, {}, &find_backend("scalar"));
+/// Empty if y is what it should be: int8 and float near each other, and its first and last row, alone and on the scalar backend,
+/// the same bits.
+/// `other` is the same layer in the other arithmetic, `plain` the layer that was timed, on the scalar backend.
+template <class Other, class Plain>
+std::string check_linear(const Sizes& s, const Other& other, const Plain& plain, const Tensor& x, const Tensor& y) {
+  if (!(sqnr(other.forward(x), y) > 30)) return "int8 and float are not near each other";
   for (std::int64_t row : {std::int64_t{0}, s[0] - 1}) {
     const auto from = static_cast<std::size_t>(row * s[1]), at = static_cast<std::size_t>(row * s[2]);
-    const Tensor one = plain.forward(Tensor(Shape{1, s[1]}, {x.data.begin() + static_cast<long>(from), x.data.begin() + static_cast<long>(from) + s[1]}));
+    const Tensor one = plain.forward(
+        Tensor(Shape{1, s[1]}, {x.data.begin() + static_cast<long>(from), x.data.begin() + static_cast<long>(from) + s[1]}));
     if (!same_bits(one.data.data(), y.data.data() + at, one.data.size())) return "the output differs from the scalar backend's";
   }
   return "";
 }
 
 /// The same for an LSTM: the first two steps of the first and the last sequence.
-std::string check_lstm(const Sizes& s, const LSTM& layer, const Tensor& x, const Tensor& y) {
-  if (!(sqnr(layer.forward(x).output, y) > 20)) return "the output is not near the float layer's";
-  const DynamicQuantizedLSTM plain = DynamicQuantizedLSTM::from_float(layer, {}, &find_backend("scalar"));
+template <class Other, class Plain>
+std::string check_lstm(const Sizes& s, const Other& other, const Plain& plain, const Tensor& x, const Tensor& y) {
+  if (!(sqnr(other.forward(x).output, y) > 20)) return "int8 and float are not near each other";
   const std::int64_t steps = std::min<std::int64_t>(s[3], 2), batch = s[4];
   for (std::int64_t b : {std::int64_t{0}, batch - 1}) {
     Tensor part(Shape{steps, s[0]});
-    for (std::int64_t t = 0; t < steps; ++t) std::copy_n(x.data.begin() + (t * batch + b) * s[0], s[0], part.data.begin() + t * s[0]);
+    for (std::int64_t t = 0; t < steps; ++t)
+      std::copy_n(x.data.begin() + (t * batch + b) * s[0], s[0], part.data.begin() + t * s[0]);
     const Tensor one = plain.forward(part).output;
     for (std::int64_t t = 0; t < steps; ++t) {
       if (!same_bits(one.data.data() + t * s[1], y.data.data() + (t * batch + b) * s[1], static_cast<std::size_t>(s[1]))) {
@@ -84,51 +89,84 @@ void count(benchmark::State& state, double macs) {
   state.counters["GMAC/s"] = benchmark::Counter(macs * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-void run_linear(benchmark::State& state, const Sizes& s, const Backend& backend, int threads) {
+enum class Arithmetic { int8, float32 };
+
+/// layer.forward(x, y, ...) once for the check, then as often as Google Benchmark asks.
+template <class Forward, class Check>
+void time_forward(benchmark::State& state, const Forward& forward, const Check& check, double macs) {
+  forward();
+  if (const std::string wrong = check(); !wrong.empty()) return state.SkipWithError(wrong.c_str());
+  for (auto _ : state) {
+    forward();
+    benchmark::ClobberMemory();
+  }
+  count(state, macs);
+}
+
+void run_linear(benchmark::State& state, const Sizes& s, const Backend& backend, int threads, Arithmetic arithmetic) {
   const Linear layer = make_linear(s, backend);
   const DynamicQuantizedLinear quantized = DynamicQuantizedLinear::from_float(layer);
   const Tensor x = random_tensor({s[0], s[1]}, 1, 3);
   Tensor y(Shape{s[0], s[2]});
   Workspace workspace(threads);
-  quantized.forward(x.view(), y.view(), workspace);
-  if (const std::string wrong = check_linear(s, layer, x, y); !wrong.empty()) return state.SkipWithError(wrong.c_str());
-  for (auto _ : state) {
-    quantized.forward(x.view(), y.view(), workspace);
-    benchmark::ClobberMemory();
-  }
-  count(state, static_cast<double>(s[0] * s[1] * s[2]));
+  const auto time = [&](const auto& timed, const auto& other, const auto& plain) {
+    time_forward(
+        state, [&] { timed.forward(x.view(), y.view(), workspace); },
+        [&] { return check_linear(s, other, plain(make_linear(s, find_backend("scalar"))), x, y); },
+        static_cast<double>(s[0] * s[1] * s[2]));
+  };
+  if (arithmetic == Arithmetic::float32) return time(layer, quantized, [](const Linear& scalar) { return scalar; });
+  time(quantized, layer, [](const Linear& scalar) { return DynamicQuantizedLinear::from_float(scalar); });
 }
 
-void run_lstm(benchmark::State& state, const Sizes& s, const Backend& backend, int threads) {
+void run_lstm(benchmark::State& state, const Sizes& s, const Backend& backend, int threads, Arithmetic arithmetic) {
   const LSTM layer = make_lstm(s, backend);
   const DynamicQuantizedLSTM quantized = DynamicQuantizedLSTM::from_float(layer);
   const Tensor x = random_tensor({s[3], s[4], s[0]}, 1, 3);
   Tensor y(Shape{s[3], s[4], s[1]});
   Workspace workspace(threads);
-  quantized.forward(x.view(), y.view(), {}, workspace);
-  if (const std::string wrong = check_lstm(s, layer, x, y); !wrong.empty()) return state.SkipWithError(wrong.c_str());
-  for (auto _ : state) {
-    quantized.forward(x.view(), y.view(), {}, workspace);
-    benchmark::ClobberMemory();
-  }
-  count(state, static_cast<double>(s[3] * s[4] * 4 * s[1] * (s[0] + s[1] + (s[2] - 1) * 2 * s[1])));
+  const auto time = [&](const auto& timed, const auto& other, const auto& plain) {
+    time_forward(
+        state, [&] { timed.forward(x.view(), y.view(), {}, workspace); },
+        [&] { return check_lstm(s, other, plain(make_lstm(s, find_backend("scalar"))), x, y); },
+        static_cast<double>(s[3] * s[4] * 4 * s[1] * (s[0] + s[1] + (s[2] - 1) * 2 * s[1])));
+  };
+  if (arithmetic == Arithmetic::float32) return time(layer, quantized, [](const LSTM& scalar) { return scalar; });
+  time(quantized, layer, [](const LSTM& scalar) { return DynamicQuantizedLSTM::from_float(scalar); });
+}
+
+/// Takes `flag` out of argv; whether it was there.
+bool take_flag(int& argc, char** argv, const char* flag) {
+  char** const end =
+      std::remove_if(argv + 1, argv + argc, [&](const char* argument) { return std::strcmp(argument, flag) == 0; });
+  const bool found = end != argv + argc;
+  argc = static_cast<int>(end - argv);
+  return found;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
   auto shapes = parse_flags(argc, argv, {{"linear", 3}, {"lstm", 5}, {"threads", 1}});
+  const bool floats = take_flag(argc, argv, "--float");
   const int threads = shapes["threads"].empty() ? 1 : static_cast<int>(shapes["threads"].back()[0]);
   if (shapes["linear"].empty() && shapes["lstm"].empty()) {
     shapes["linear"] = {{1, 1024, 1024}, {1, 4096, 4096}, {16, 1024, 1024}, {128, 1024, 1024}, {512, 1024, 1024}};
-    shapes["lstm"] = {{64, 64, 1, 100, 1}, {128, 128, 1, 100, 1}, {512, 512, 2, 35, 1}, {1024, 1024, 1, 50, 1},
+    shapes["lstm"] = {{64, 64, 1, 100, 1}, {128, 128, 1, 100, 1}, {512, 512, 2, 35, 1},   {1024, 1024, 1, 50, 1},
                       {64, 64, 1, 50, 8},  {512, 512, 2, 35, 16}, {1024, 1024, 1, 50, 32}};
   }
-  const auto add = [&](const char* kind, const Backend& backend, const std::vector<const char*>& letters, const auto& run) {
+  const auto add = [&](const std::string& kind, const Backend& backend, const std::vector<const char*>& letters,
+                       const auto& run) {
+    const auto add_one = [&](const Sizes& s, const std::string& segment, Arithmetic arithmetic) {
+      const std::string name = name_of(segment, backend, letters, s) + "/threads:" + std::to_string(threads);
+      const auto call = [s, &backend, threads, run, arithmetic](benchmark::State& state) {
+        run(state, s, backend, threads, arithmetic);
+      };
+      benchmark::RegisterBenchmark(name.c_str(), call)->Unit(benchmark::kMicrosecond);
+    };
     for (const Sizes& s : shapes[kind]) {
-      const std::string name = name_of(kind, backend, letters, s) + "/threads:" + std::to_string(threads);
-      benchmark::RegisterBenchmark(name.c_str(), [s, &backend, threads, run](benchmark::State& state) { run(state, s, backend, threads); })
-          ->Unit(benchmark::kMicrosecond);
+      add_one(s, kind, Arithmetic::int8);
+      if (floats) add_one(s, kind + "_f32", Arithmetic::float32);
     }
   };
   for (const BackendInfo& info : list_backends()) {

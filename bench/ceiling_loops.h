@@ -18,6 +18,16 @@ constexpr int kSums = 10;
 template <class Isa>
 constexpr std::size_t kLoopMacs = kSums * Isa::width * Isa::kr;
 
+/// Makes the compiler believe that v changed: nothing computed from it leaves a loop, and it stays in one register.
+template <class Isa, class V>
+BYTEGATE_INLINE void touch(V& v) {
+  if constexpr (Isa::width > 1) {
+    asm volatile("" : BYTEGATE_ANY_VECTOR(v));
+  } else {
+    asm volatile("" : "+r"(v));
+  }
+}
+
 template <class Isa>
 void product_loop(std::size_t iterations) {
   alignas(64) static const std::int8_t operand[256] = {1, -2, 3};
@@ -27,8 +37,9 @@ void product_loop(std::size_t iterations) {
   auto w = Isa::load_rhs(operand);
   for (std::size_t n = 0; n < iterations; ++n) {
     kernels::unrolled<kSums>([&]<int i>() BYTEGATE_LAMBDA {
-      if constexpr (Isa::width > 1) asm volatile("" : BYTEGATE_ANY_VECTOR(w));  // so that nothing of the product leaves the loop
+      touch<Isa>(w);
       sums[i] = Isa::dot(sums[i], a, w);
+      touch<Isa>(sums[i]);  // else g++ keeps copies of some sums on the stack
     });
   }
   kernels::unrolled<kSums - 1>([&]<int i>() BYTEGATE_LAMBDA { sums[0] = Isa::add_i(sums[0], sums[i + 1]); });

@@ -9,5 +9,6 @@ install(FILES ${PROJECT_BINARY_DIR}/bytegate-config.cmake ${PROJECT_BINARY_DIR}/
   DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/bytegate)
 # Relative to the .pc file, so that `cmake --install --prefix` and a tree that is moved keep working.
 file(RELATIVE_PATH BYTEGATE_PREFIX_FROM_PC ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig ${CMAKE_INSTALL_PREFIX})
+string(REGEX REPLACE "/$" "" BYTEGATE_PREFIX_FROM_PC "${BYTEGATE_PREFIX_FROM_PC}")
 configure_file(cmake/bytegate.pc.in ${PROJECT_BINARY_DIR}/bytegate.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/bytegate.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

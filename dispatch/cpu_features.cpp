@@ -7,11 +7,30 @@
 #elif defined(__linux__)
 #include <sys/auxv.h>
 #endif
+#if defined(__linux__)
+#include <unistd.h>
+#endif
 
 namespace bytegate {
 namespace {
 
 CpuFeatures bit(bool present, CpuFeature feature) { return present ? CpuFeatures{feature} : 0; }
+
+/// cpuinfo_initialize(), unless what it reads is hidden (containers, sandboxes): it would fail, and print that to stderr first.
+bool initialize_cpuinfo() {
+#if defined(__linux__)
+  for (const char* path : {
+           "/proc/cpuinfo",
+#if defined(__aarch64__)
+           "/sys/devices/system/cpu/possible",
+           "/sys/devices/system/cpu/present",
+#endif
+       }) {
+    if (access(path, R_OK) != 0) return false;
+  }
+#endif
+  return cpuinfo_initialize();
+}
 
 CpuFeatures detect() {
 #if defined(__aarch64__)
@@ -20,7 +39,7 @@ CpuFeatures detect() {
   CpuFeatures features = 0;
 #endif
   // Fails where /proc or /sys is hidden; what is safe everywhere is left then.
-  const bool known = cpuinfo_initialize();
+  const bool known = initialize_cpuinfo();
 #if defined(__x86_64__)
   if (!known) return features;
   features |= bit(cpuinfo_has_x86_avx2(), kAvx2) | bit(cpuinfo_has_x86_fma3(), kFma3) | bit(cpuinfo_has_x86_avx512f(), kAvx512F) |

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstddef>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <tuple>
 #include <utility>
 
+#include "io/json.h"
 #include "io/text.h"
 
 namespace bytegate::detail {
@@ -125,10 +125,7 @@ class HeaderSax : public nlohmann::json_sax<nlohmann::json> {
   }
 
   bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& error) override {
-    std::string text = error.what();
-    // "[json.exception.parse_error.101] parse error at line 1, column 9: the part that helps"
-    if (const std::size_t colon = text.find(": "); colon != std::string::npos) text.erase(0, colon + 2);
-    fail("the header is not valid JSON at byte " + std::to_string(position) + ": " + in_quotes(text));
+    fail("the header is not valid JSON at byte " + std::to_string(position) + ": " + printable(json_problem(error)));
   }
 
  private:
@@ -226,13 +223,13 @@ std::string dtype_names() {
 }
 
 std::int64_t tensor_bytes(const std::vector<std::int64_t>& shape, std::uint64_t element) {
-  std::uint64_t bytes = element;
+  std::uint64_t elements = 1;
   for (const std::int64_t dim : shape) {
     const auto d = static_cast<std::uint64_t>(dim);
-    if (d != 0 && bytes > kMaxNumber / d) return -1;
-    bytes *= d;
+    if (d != 0 && elements > kMaxNumber / d) return -1;
+    elements *= d;
   }
-  return static_cast<std::int64_t>(bytes);
+  return elements > kMaxNumber / element ? -1 : static_cast<std::int64_t>(elements * element);
 }
 
 std::uint64_t read_header_size(std::string_view prefix, std::uint64_t file_size, const std::string& what) {

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "io/file.h"
+#include "io/json.h"
 #include "io/safetensors_header.h"
 #include "io/text.h"
 
@@ -13,26 +13,17 @@ namespace {
 
 [[noreturn]] void fail_argument(const std::string& message) { throw Error(ErrorCode::invalid_argument, message); }
 
-/// The text as a JSON string. Throws Error (invalid_argument) if it is not UTF-8.
-std::string json_string(const std::string& text) {
-  try {
-    return nlohmann::json(text).dump();
-  } catch (const nlohmann::json::type_error&) {
-    fail_argument("the text " + detail::in_quotes(text) + " is not valid UTF-8, which safetensors needs");
-  }
-}
-
 }  // namespace
 
 void SafetensorsWriter::set_metadata(const std::string& key, const std::string& value) {
-  json_string(key);
-  json_string(value);
+  detail::dump_json(key);
+  detail::dump_json(value);
   metadata_[key] = value;
 }
 
 void SafetensorsWriter::add(const std::string& name, std::string_view dtype, std::span<const std::int64_t> shape,
                             std::span<const std::byte> data) {
-  json_string(name);
+  detail::dump_json(name);
   const std::string tensor = "tensor " + detail::in_quotes(name);
   if (name == detail::kMetadataKey) fail_argument(tensor + ": the format keeps this name for itself");
   const std::uint64_t element = detail::dtype_size(dtype);
@@ -65,16 +56,19 @@ std::string SafetensorsWriter::header() const {
   std::string text(8, '\0');  // place of the length
   text += '{';
   if (!metadata_.empty()) {
-    text += json_string(std::string(detail::kMetadataKey)) + ":{";
-    for (const auto& [key, value] : metadata_) text += json_string(key) + ':' + json_string(value) + ',';
+    text += detail::dump_json(std::string(detail::kMetadataKey)) + ":{";
+    for (const auto& [key, value] : metadata_) text += detail::dump_json(key) + ':' + detail::dump_json(value) + ',';
     text.back() = '}';
     text += ',';
   }
   std::size_t begin = 0;
   for (const Entry& entry : entries_) {
     const std::size_t end = begin + entry.data.size();
-    text += json_string(entry.name) + ":{\"dtype\":\"" + entry.dtype + "\",\"shape\":[";
-    for (std::size_t i = 0; i < entry.shape.size(); ++i) text += (i == 0 ? "" : ",") + std::to_string(entry.shape[i]);
+    text += detail::dump_json(entry.name) + ":{\"dtype\":\"" + entry.dtype + "\",\"shape\":[";
+    for (std::size_t i = 0; i < entry.shape.size(); ++i) {
+      if (i > 0) text += ',';
+      text += std::to_string(entry.shape[i]);
+    }
     text += "],\"data_offsets\":[" + std::to_string(begin) + ',' + std::to_string(end) + "]},";
     begin = end;
   }

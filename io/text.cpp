@@ -4,10 +4,10 @@
 
 namespace bytegate::detail {
 
-std::string in_quotes(std::string_view text) {
+std::string printable(std::string_view text) {
   constexpr std::size_t kMost = 100;
   constexpr char kHex[] = "0123456789abcdef";
-  std::string out = "\"";
+  std::string out;
   for (const char c : text.substr(0, kMost)) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7f) {
@@ -17,8 +17,10 @@ std::string in_quotes(std::string_view text) {
     }
   }
   if (text.size() > kMost) out += "...";
-  return out + '"';
+  return out;
 }
+
+std::string in_quotes(std::string_view text) { return '"' + printable(text) + '"'; }
 
 std::string list_text(std::span<const std::int64_t> values) {
   constexpr std::size_t kMost = 16;

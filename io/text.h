@@ -10,7 +10,10 @@
 
 namespace bytegate::detail {
 
-/// A name from a file between quotes, safe to print: control characters escaped, cut after 100 bytes.
+/// Text from a file, safe to print: control characters escaped, cut after 100 bytes.
+std::string printable(std::string_view text);
+
+/// The same between quotes, for names.
 std::string in_quotes(std::string_view text);
 
 /// "[2, 3]"

@@ -48,10 +48,18 @@ BYTEGATE_INLINE void step_unit(const LstmStepArgs& a, std::size_t row, std::size
   } else {
     Isa::store_first(out, h, a.units - unit);
   }
-  // min and max return their second operand for NaN. A row that holds NaN holds nothing else (its scale is NaN), so the last vector shows
-  // it; padding units of other rows have h = 0.
-  Isa::store(lo, Isa::min(Isa::load(lo), h));
-  Isa::store(hi, Isa::max(Isa::load(hi), h));
+  // A NaN sticks to lo: min returns its second operand, lo, for NaN, and h * 0 is 0 or NaN. It may be one unit's alone, where the product
+  // of two scales is no float. Padding units have h = 0, or NaN in a row of NaN.
+  Isa::store(lo, Isa::fma(h, Isa::set(0.0f), Isa::min(h, Isa::load(lo))));
+  Isa::store(hi, Isa::max(h, Isa::load(hi)));
+}
+
+/// The range of one row; both ends are NaN if lo holds one.
+template <class Isa>
+BYTEGATE_INLINE RowRange step_range(typename Isa::F lo, typename Isa::F hi) {
+  const float nan = Isa::reduce_add(Isa::mul(lo, Isa::set(0.0f)));  // 0 or NaN
+  if (nan != nan) return {nan, nan};
+  return {Isa::reduce_min(lo), Isa::reduce_max(hi)};
 }
 
 /// The sums of several tiles come before the activations of any: the accumulators are free then, and the activations, each a long chain of
@@ -86,7 +94,7 @@ void lstm_step_block(const LstmStepArgs& a, std::size_t first_row, std::size_t r
   }
   if (!a.ranges) return;
   for (std::size_t r = 0; r < row_count; ++r) {
-    a.ranges[first_row + r] = {Isa::reduce_min(Isa::load(ranges.lo + r * w)), Isa::reduce_max(Isa::load(ranges.hi + r * w))};
+    a.ranges[first_row + r] = step_range<Isa>(Isa::load(ranges.lo + r * w), Isa::load(ranges.hi + r * w));
   }
 }
 

@@ -1,50 +1,20 @@
 // torch_conformance DIR: runs every reference case of a folder in float, in the torch scheme with 8 and 7 bits, and in the accurate
 // scheme, on every backend this CPU supports, and compares with what PyTorch gave. One line a case, then "N passed, N failed".
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
-#include <cstring>
-#include <limits>
 
 #include "tests/case_file.h"
+#include "tests/support/backends.h"
+#include "tests/support/compare.h"
 
 namespace {
 
 using namespace bytegate;
-using bytegate::testing::Case;
-using bytegate::testing::Outputs;
+using namespace bytegate::testing;
 
-/// Largest difference, as a part of max(1, max |reference|); infinite if shapes differ.
-double difference(const Tensor& ours, const Tensor& reference) {
-  if (!(ours.shape == reference.shape)) return std::numeric_limits<double>::infinity();
-  double most = 0, scale = 1;
-  for (std::size_t i = 0; i < ours.data.size(); ++i) {
-    const double d = std::fabs(static_cast<double>(ours.data[i]) - reference.data[i]);
-    most = d <= most ? most : d;  // NaN sticks
-    scale = std::max(scale, std::fabs(static_cast<double>(reference.data[i])));
-  }
-  return most / scale;
+bool same_outputs(const Outputs& a, const Outputs& b) {
+  return same_bits(a.output, b.output) && same_bits(a.hn, b.hn) && same_bits(a.cn, b.cn);
 }
-
-double energy(const Tensor& a, const Tensor* b) {
-  double sum = 0;
-  for (std::size_t i = 0; i < a.data.size(); ++i) {
-    const double d = static_cast<double>(a.data[i]) - (b ? b->data[i] : 0.0f);
-    sum += d * d;
-  }
-  return sum;
-}
-
-double sqnr(const Tensor& reference, const Tensor& out) {
-  const double noise = energy(reference, &out);
-  return noise == 0 ? std::numeric_limits<double>::infinity() : 10 * std::log10(energy(reference, nullptr) / noise);
-}
-
-bool same_bits(const Tensor& a, const Tensor& b) {
-  return a.shape == b.shape && (a.data.empty() || std::memcmp(a.data.data(), b.data.data(), a.data.size() * sizeof(float)) == 0);
-}
-
-bool same_bits(const Outputs& a, const Outputs& b) { return same_bits(a.output, b.output) && same_bits(a.hn, b.hn) && same_bits(a.cn, b.cn); }
 
 Outputs quantized(const Case& c, const Sequential& model, const Scheme& scheme) {
   QuantizeOptions options;
@@ -89,7 +59,7 @@ Report run_case(const Case& c, const std::vector<const Backend*>& backends) {
     }
     const char* names[] = {"float", "torch 8 bit", "torch 7 bit", "accurate"};
     for (std::size_t i = 0; i < all.size(); ++i) {
-      report.expect(same_bits(first[i], all[i]), std::string(names[i]) + ": " + backend->name + " gives other bits than " + backends[0]->name);
+      report.expect(same_outputs(first[i], all[i]), std::string(names[i]) + ": " + backend->name + " gives other bits than " + backends[0]->name);
     }
   }
 
@@ -127,14 +97,11 @@ int main(int argc, char** argv) {
   int passed = 0, failed = 0;
   double gains = 0;
   try {
-    std::vector<const Backend*> backends;
-    for (const BackendInfo& info : list_backends()) {
-      if (info.supported) backends.push_back(info.backend);
-    }
+    const std::vector<const Backend*> backends = supported_backends();
     std::printf("backends:");
     for (const Backend* backend : backends) std::printf(" %s", backend->name);
     std::printf("\n");
-    for (const auto& path : bytegate::testing::case_paths(argv[1])) {
+    for (const auto& path : case_paths(argv[1])) {
       Report report;
       try {
         report = run_case(Case::load(path), backends);

@@ -29,11 +29,18 @@ void Staging::stage(const float* x, std::size_t stride) {
   kernels_->stage_rows(&in, nullptr, nullptr, 0.0f, &out);
 }
 
-int staged_offset(const Kernels& kernels) {
-  Staging staging(kernels, 1, 1);
-  const std::uint8_t zero = 0;
-  staging.stage_integers(0, {&zero, 1}, 0);
-  return staging.row(0)[0] == 0 ? 0 : 128;
+std::uint32_t Staging::element(std::size_t r, std::size_t i) const {
+  std::uint32_t value = 0;
+  std::memcpy(&value, row(r) + i * kernels_->lhs_size, kernels_->lhs_size);
+  return value;
+}
+
+std::uint8_t Staging::quantized(std::size_t r, std::size_t i) const {
+  // Some backends stage q - 128: what they stage for 0 tells.
+  Staging zero(*kernels_, 1, 1);
+  const std::uint8_t q = 0;
+  zero.stage_integers(0, {&q, 1}, 0);
+  return static_cast<std::uint8_t>(element(r, i) - zero.element(0, 0));
 }
 
 }  // namespace bytegate::testing

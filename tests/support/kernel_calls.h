@@ -22,17 +22,18 @@ class Staging {
   void stage(const float* x, std::size_t stride);
 
   StagedRows rows() const { return {memory_.data(), stride_, const_cast<RowScale*>(scales_.data()), scales_.size()}; }
-  const std::uint8_t* row(std::size_t r) const { return reinterpret_cast<const std::uint8_t*>(memory_.data()) + r * stride_; }
+  const std::byte* row(std::size_t r) const { return memory_.data() + r * stride_; }
+  /// Activation i of row r, 0..255, whatever the form in which the backend stages it (int8 kernels).
+  std::uint8_t quantized(std::size_t r, std::size_t i) const;
   RowScale scale(std::size_t r) const { return scales_[r]; }
 
  private:
+  std::uint32_t element(std::size_t r, std::size_t i) const;  ///< as staged
+
   const Kernels* kernels_;
   std::size_t k_, stride_;
   detail::AlignedBuffer memory_;
   std::vector<RowScale> scales_;
 };
-
-/// What stage_rows takes off a quantized activation: 0, or 128 where staged activations are signed.
-int staged_offset(const Kernels& kernels);
 
 }  // namespace bytegate::testing

@@ -1,0 +1,2 @@
+set(processors aarch64)
+set(isa_flags -march=armv8-a)

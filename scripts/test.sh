@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Everything that must hold, from a fresh clone: g++ and clang++ with warnings as errors, sanitizers, emulated CPUs, and, last,
+# the tests of the release build. Every stage runs, whatever the ones before it did; the exit code is 0 if all of them passed.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+exec </dev/null
+
+failed=()
+stage() {  # stage NAME COMMAND...
+  local name=$1 start=$SECONDS
+  shift
+  echo "=== $name"
+  if "$@"; then
+    echo "=== $name: passed, $((SECONDS - start)) s"
+  else
+    echo "=== $name: FAILED, $((SECONDS - start)) s"
+    failed+=("$name")
+  fi
+}
+
+configure() {  # configure PRESET [-DNAME=VALUE...]
+  local log=build/$1.configure.log
+  cmake --preset "$1" -DBYTEGATE_WERROR=ON "${@:2}" >"$log" 2>&1 || { cat "$log"; return 1; }
+}
+
+build() {  # build PRESET [TARGET...]
+  local targets=()
+  [ $# -eq 1 ] || targets=(--target "${@:2}")
+  cmake --build --preset "$1" -j 2 "${targets[@]}" -- --quiet
+}
+
+run_tests() {  # run_tests PRESET [CTEST-OPTIONS...]
+  ctest --preset "$1" -j 2 --no-tests=error "${@:2}"
+}
+
+gxx() { configure release && build release; }
+clangxx() { configure clang -DBYTEGATE_BENCH=OFF && build clang && run_tests clang; }
+asan() { configure asan -DBYTEGATE_BENCH=OFF && build asan && run_tests asan; }
+# What shares a model or a workspace between threads; the rest has nothing to race with.
+tsan() {
+  configure tsan -DBYTEGATE_BENCH=OFF -DBYTEGATE_TOOLS=OFF && build tsan threads_test num_threads_test &&
+    run_tests tsan -R '^(num_)?threads_test$'
+}
+
+# A test skips a backend that the CPU cannot run; of these, which it can run going by what the kernel says, none may be skipped.
+BYTEGATE_REQUIRED_BACKENDS=$(scripts/backends_of_this_cpu.sh | paste -sd,)
+export BYTEGATE_REQUIRED_BACKENDS
+
+stage dependencies scripts/install_dependencies.sh --test
+mkdir -p build
+stage "g++ build" gxx
+stage "clang++" clangxx
+stage "AddressSanitizer and UBSan" asan
+stage "ThreadSanitizer" tsan
+if [ -x scripts/test_emulated_cpus.sh ]; then
+  stage "emulated CPUs" env -u BYTEGATE_REQUIRED_BACKENDS scripts/test_emulated_cpus.sh
+fi
+
+for name in "${failed[@]}"; do echo "=== FAILED before the release tests: $name"; done
+echo "=== release tests, after $SECONDS s"
+run_tests release || failed+=("release tests")
+[ ${#failed[@]} -eq 0 ]

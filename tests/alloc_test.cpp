@@ -1,0 +1,230 @@
+// forward allocates nothing once its workspace has seen the shapes. Counted at operator new in all its forms, and, where nothing else
+// stands there already (a sanitizer), at malloc and its kin too.
+#include <malloc.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include <bytegate/model.h>
+
+#include "tests/support/backend_test.h"
+#include "tests/support/lstm_runs.h"
+#include "tests/support/random.h"
+
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(BYTEGATE_SANITIZED)
+#define BYTEGATE_COUNT_MALLOC 1
+#endif
+
+namespace {
+std::atomic<long> allocations{0};
+}
+
+#ifdef BYTEGATE_COUNT_MALLOC
+extern "C" {
+void* __libc_malloc(std::size_t);
+void* __libc_calloc(std::size_t, std::size_t);
+void* __libc_realloc(void*, std::size_t);
+void* __libc_memalign(std::size_t, std::size_t);
+void __libc_free(void*);
+
+void* malloc(std::size_t n) {
+  ++allocations;
+  return __libc_malloc(n);
+}
+void* calloc(std::size_t n, std::size_t size) {
+  ++allocations;
+  return __libc_calloc(n, size);
+}
+void* realloc(void* p, std::size_t n) {
+  ++allocations;
+  return __libc_realloc(p, n);
+}
+void* memalign(std::size_t alignment, std::size_t n) {
+  ++allocations;
+  return __libc_memalign(alignment, n);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t n) {
+  ++allocations;
+  return __libc_memalign(alignment, n);
+}
+int posix_memalign(void** p, std::size_t alignment, std::size_t n) {
+  ++allocations;
+  *p = __libc_memalign(alignment, n);
+  return *p ? 0 : 12;  // ENOMEM
+}
+void free(void* p) { __libc_free(p); }
+}
+#endif
+
+namespace {
+
+void* counted(std::size_t n, std::size_t alignment = sizeof(void*)) {
+  ++allocations;
+  void* p = nullptr;
+  if (posix_memalign(&p, alignment < sizeof(void*) ? sizeof(void*) : alignment, n == 0 ? 1 : n) != 0) throw std::bad_alloc();
+  return p;
+}
+
+}  // namespace
+
+void* operator new(std::size_t n) { return counted(n); }
+void* operator new[](std::size_t n) { return counted(n); }
+void* operator new(std::size_t n, std::align_val_t a) { return counted(n, static_cast<std::size_t>(a)); }
+void* operator new[](std::size_t n, std::align_val_t a) { return counted(n, static_cast<std::size_t>(a)); }
+void operator delete(void* p) noexcept { std::free(p); }
+void operator delete[](void* p) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t) noexcept { std::free(p); }
+void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete[](void* p, std::size_t, std::align_val_t) noexcept { std::free(p); }
+
+namespace bytegate::testing {
+namespace {
+
+/// Allocations of the second of two equal calls.
+template <class Call>
+long allocations_of_second(const Call& call) {
+  call();
+  const long before = allocations.load();
+  call();
+  return allocations.load() - before;
+}
+
+class AllocTest : public BackendTest {};
+
+TEST(AllocCounter, Counts) {
+  const auto allocates = [] { std::vector<int> v(100); };
+  EXPECT_GE(allocations_of_second(allocates), 1);
+  struct alignas(128) Big {
+    char bytes[256];
+  };
+  EXPECT_GE(allocations_of_second([] { delete new Big; }), 1);
+#ifdef BYTEGATE_COUNT_MALLOC
+  EXPECT_GE(allocations_of_second([] { std::free(std::malloc(10)); }), 1);
+#endif
+}
+
+TEST_P(AllocTest, Linear) {
+  Random random(1);
+  for (std::int64_t rows : {1, 3, 900}) {
+    const Tensor weight = random_tensor({70, 130}, random), bias = random_tensor({70}, random), x = random_tensor({rows, 130}, random);
+    Tensor y(Shape{rows, 70});
+    const Linear layer(weight.view(), bias.view(), true, &backend());
+    Workspace workspace;
+    EXPECT_EQ(allocations_of_second([&] { layer.forward(x.view(), y.view(), workspace); }), 0);
+    for (const Scheme& scheme : {Scheme::accurate(), Scheme::torch(true, 7)}) {
+      const auto quantized = DynamicQuantizedLinear::from_float(layer, scheme);
+      EXPECT_EQ(allocations_of_second([&] { quantized.forward(x.view(), y.view(), workspace); }), 0) << to_string(scheme);
+    }
+  }
+}
+
+TEST_P(AllocTest, Lstm) {
+  const int count = test_size() == 0 ? 10 : 150;
+  for (int seed = 0; seed < count; ++seed) {
+    const LstmCase c = random_lstm_case(static_cast<std::uint64_t>(seed));
+    SCOPED_TRACE(c.text());
+    Tensor y(c.x.shape.with_back(c.config.directions() * c.config.output_size()));
+    LSTMState end{Tensor(c.state_shape(c.config.output_size())), Tensor(c.state_shape(c.config.hidden_size))};
+    LSTMArgs args{{}, {}, end.h.view(), end.c.view(), c.lengths};
+    if (c.has_state) {
+      args.h0 = c.state.h.view();
+      args.c0 = c.state.c.view();
+    }
+    for (const LstmKind& kind : lstm_kinds()) {
+      const AnyLstm layer(c, kind, backend());
+      Workspace workspace;
+      EXPECT_EQ(allocations_of_second([&] { layer.forward(c.x.view(), y.view(), args, workspace); }), 0) << kind.name;
+    }
+  }
+}
+
+/// Indices [4, 3] -> [4, 7].
+Sequential sample_model(const Backend& backend) {
+  Random random(5);
+  Sequential model;
+  model.add("encoder", Embedding(random_tensor({20, 12}, random).view()));
+  LSTMConfig first, second;
+  first.input_size = 12;
+  first.hidden_size = 24;
+  first.proj_size = 9;
+  first.num_layers = 2;
+  second.input_size = 9;
+  second.hidden_size = 10;
+  model.add("lstm", LSTM(first, random_cells(first, random), &backend));
+  model.add("relu", ReLU());
+  model.add("lstm2", LSTM(second, random_cells(second, random), &backend));
+  model.add("flatten", Flatten());
+  model.add("decoder", Linear(random_tensor({7, 30}, random).view(), {}, false, &backend));
+  return model;
+}
+
+TEST_P(AllocTest, SequentialWithState) {
+  QuantizeOptions options;
+  options.kinds = kLinear | kLSTM | kEmbedding;
+  const Sequential model = sample_model(backend());
+  for (const Sequential& m : {model, quantize_dynamic(model, options)}) {
+    const std::vector<std::int64_t> indices = {1, 5, 19, 0, 7, 7, 3, 2, 11, 4, 9, 13};
+    const IndexView x{indices.data(), Shape{4, 3}};
+    Tensor y(m.output_shape(x.shape));
+    ASSERT_EQ(y.shape, (Shape{4, 7}));
+    Workspace workspace;
+    ModelState state;
+    EXPECT_EQ(allocations_of_second([&] { m.forward(x, y.view(), workspace, &state); }), 0);
+    EXPECT_EQ(allocations_of_second([&] { m.forward(x, y.view(), workspace); }), 0);
+    EXPECT_EQ(state.lstm.size(), 2u);
+  }
+}
+
+// The other threads of a workspace allocate nothing either.
+TEST_P(AllocTest, SeveralThreads) {
+  Random random(7);
+  LstmCase c;
+  c.config.input_size = 33;
+  c.config.hidden_size = 263;
+  c.config.bidirectional = true;
+  c.steps = 5;
+  c.batch = 3;
+  c.lengths = {2, 5, 3};
+  fill(c, random);
+  Tensor y(c.x.shape.with_back(2 * 263));
+  const Linear linear(random_tensor({1001, 1500}, random).view(), {}, false, &backend());
+  const Tensor x = random_tensor({3, 1500}, random);
+  Tensor linear_y(Shape{3, 1001});
+  for (const LstmKind& kind : {lstm_kinds()[0], lstm_kinds()[1]}) {
+    const AnyLstm layer(c, kind, backend());
+    Workspace workspace(3);
+    EXPECT_EQ(allocations_of_second([&] { layer.forward(c.x.view(), y.view(), {{}, {}, {}, {}, c.lengths}, workspace); }), 0) << kind.name;
+    EXPECT_EQ(allocations_of_second([&] { linear.forward(x.view(), linear_y.view(), workspace); }), 0);
+  }
+}
+
+// A workspace that has served a larger call serves a smaller one as it is, and does not grow with the number of steps.
+TEST_P(AllocTest, WorkspaceIsKept) {
+  Random random(6);
+  LstmCase c;
+  c.config.input_size = 20;
+  c.config.hidden_size = 40;
+  c.steps = 5000;
+  fill(c, random);
+  const AnyLstm layer(c, lstm_kinds()[1], backend());
+  Tensor y(c.x.shape.with_back(40));
+  Workspace workspace;
+  layer.forward(c.x.view(), y.view(), {}, workspace);
+  const std::size_t held = workspace.bytes();
+  EXPECT_LT(held, std::size_t{2} << 20);  // the output alone has 800,000 bytes, the input gates of all steps 3,200,000
+  for (std::int64_t steps : {1, 2, 100, 4999, 5000}) {
+    const long before = allocations.load();
+    layer.forward({c.x.data.data(), Shape{steps, 1, 20}}, {y.data.data(), Shape{steps, 1, 40}}, {}, workspace);
+    EXPECT_EQ(allocations.load() - before, 0) << steps << " steps";
+  }
+  EXPECT_EQ(workspace.bytes(), held);
+}
+
+BYTEGATE_ON_EVERY_BACKEND(AllocTest);
+
+}  // namespace
+}  // namespace bytegate::testing

@@ -1,0 +1,117 @@
+// Float outputs of Linear and LSTM: the same bits on every backend, in any batch, and what the oracle says.
+#include <map>
+
+#include "tests/support/backend_test.h"
+#include "tests/support/compare.h"
+#include "tests/support/lstm_runs.h"
+#include "tests/support/oracle.h"
+#include "tests/support/random.h"
+
+namespace bytegate::testing {
+namespace {
+
+class BitsTest : public BackendTest {};
+
+int case_count() { return test_size() == 0 ? 12 : test_size() == 1 ? 150 : 2000; }
+
+/// What scalar gives for a case of that name; worked out once for all backends.
+const LSTMResult& scalar_result(const std::string& name, const LstmCase& c, const LstmKind& kind) {
+  static std::map<std::string, LSTMResult> known;
+  const auto [at, is_new] = known.try_emplace(name + " " + kind.name);
+  if (is_new) at->second = run(c, kind, scalar_backend());
+  return at->second;
+}
+
+/// Bit for bit what scalar gives, for float and every scheme.
+void compare_lstm(const std::string& name, const LstmCase& c, const Backend& backend) {
+  SCOPED_TRACE(name + ": " + c.text());
+  for (const LstmKind& kind : lstm_kinds()) {
+    const LSTMResult ours = run(c, kind, backend), scalar = scalar_result(name, c, kind);
+    EXPECT_EQ(first_difference(ours.output, scalar.output), "") << kind.name << ", output";
+    EXPECT_EQ(first_difference(ours.state.h, scalar.state.h), "") << kind.name << ", hn";
+    EXPECT_EQ(first_difference(ours.state.c, scalar.state.c), "") << kind.name << ", cn";
+  }
+}
+
+TEST_P(BitsTest, LstmAsScalar) {
+  for (int seed = 0; seed < case_count() && !HasFailure(); ++seed) {
+    compare_lstm("seed " + std::to_string(seed), random_lstm_case(static_cast<std::uint64_t>(seed)), backend());
+  }
+}
+
+TEST_P(BitsTest, LargeLstmAsScalar) {
+  if (test_size() == 0) GTEST_SKIP() << "not in a small test";
+  const std::vector<LstmCase> cases = large_lstm_cases();
+  for (std::size_t i = 0; i < cases.size(); ++i) compare_lstm("large case " + std::to_string(i), cases[i], backend());
+}
+
+// Both arithmetics against double precision. A quantized activation may fall on the other side of a rounding where the oracle's double
+// differs in the last bits, and a recurrence carries that on: then the distance must be small beside the quantization noise itself.
+TEST_P(BitsTest, LstmAsOracle) {
+  const LstmKind float_kind = lstm_kinds()[0], accurate = lstm_kinds()[1];
+  for (int seed = 0; seed < case_count() && !HasFailure(); ++seed) {
+    const LstmCase c = random_lstm_case(static_cast<std::uint64_t>(seed));
+    SCOPED_TRACE("seed " + std::to_string(seed) + ": " + c.text());
+    const LSTMState* state = c.has_state ? &c.state : nullptr;
+    const LSTMResult ours = run(c, float_kind, backend()), int8 = run(c, accurate, backend());
+    const LSTMResult exact = oracle::lstm(c.config, c.cells, c.x, state, c.lengths, oracle::Arithmetic::exact);
+    const LSTMResult plain = oracle::lstm(c.config, c.cells, c.x, state, c.lengths, oracle::Arithmetic::accurate);
+    const auto near = [](const Tensor& a, const Tensor& b, const Tensor& reference) {
+      return difference(a, b) <= 1e-5 || energy(a, &b) <= 0.05 * energy(b, &reference);
+    };
+    EXPECT_LE(difference(ours.output, exact.output), 1e-5) << "float output";
+    EXPECT_LE(difference(ours.state.h, exact.state.h), 1e-5) << "float hn";
+    EXPECT_LE(difference(ours.state.c, exact.state.c), 1e-5) << "float cn";
+    EXPECT_TRUE(near(int8.output, plain.output, exact.output)) << "accurate output " << difference(int8.output, plain.output);
+    EXPECT_TRUE(near(int8.state.h, plain.state.h, exact.state.h)) << "accurate hn " << difference(int8.state.h, plain.state.h);
+    EXPECT_TRUE(near(int8.state.c, plain.state.c, exact.state.c)) << "accurate cn " << difference(int8.state.c, plain.state.c);
+  }
+}
+
+struct LinearCase {
+  Tensor weight, bias, x;
+  bool relu;
+  ConstTensorView bias_view() const { return bias.data.empty() ? ConstTensorView{} : bias.view(); }
+};
+
+LinearCase random_linear_case(std::uint64_t seed) {
+  Random random(seed);
+  const std::int64_t n = random.integer(1, 90), k = random.integer(1, 150);
+  LinearCase c;
+  c.weight = random_tensor({n, k}, random);
+  if (random.chance(70)) c.bias = random_tensor({n}, random);
+  c.relu = random.chance(30);
+  const std::int64_t rows = random.pick({1, 2, 3, 5, 8, 11, 40, 600});
+  c.x = random_tensor(random.chance(20) ? Shape{k} : random.chance(50) ? Shape{rows, k} : Shape{2, rows, k}, random, 3.0f);
+  if (random.chance(30)) {
+    for (float& v : c.x.data) v = std::fabs(v);  // zero point at the end of its range
+  }
+  return c;
+}
+
+// Linear has no recurrence: the accurate scheme is the oracle's to the bit.
+TEST_P(BitsTest, Linear) {
+  for (int seed = 0; seed < case_count() && !HasFailure(); ++seed) {
+    const LinearCase c = random_linear_case(static_cast<std::uint64_t>(seed));
+    SCOPED_TRACE("seed " + std::to_string(seed) + ": weight " + to_string(c.weight.shape) + ", x " + to_string(c.x.shape));
+    const Linear layer(c.weight.view(), c.bias_view(), c.relu, &backend());
+    const Linear scalar(c.weight.view(), c.bias_view(), c.relu, &scalar_backend());
+    ASSERT_EQ(&layer.backend(), &backend());
+    const Tensor y = layer.forward(c.x);
+    EXPECT_LE(difference(y, oracle::linear(layer, c.x, oracle::Arithmetic::exact)), 1e-5);
+    EXPECT_EQ(first_difference(y, scalar.forward(c.x)), "") << "float";
+    for (const Scheme& scheme : {Scheme::accurate(), Scheme::torch(false, 8), Scheme::torch(true, 8), Scheme::torch(true, 7)}) {
+      const auto quantized = DynamicQuantizedLinear::from_float(layer, scheme);
+      ASSERT_EQ(&quantized.backend(), &backend());
+      const Tensor q = quantized.forward(c.x);
+      EXPECT_EQ(first_difference(q, DynamicQuantizedLinear::from_float(scalar, scheme).forward(c.x)), "") << to_string(scheme);
+      if (scheme.kind != Scheme::Kind::accurate) continue;
+      EXPECT_EQ(first_difference(q, oracle::quantized_linear(quantized.weight(), c.bias.data, c.x, c.relu)), "") << "oracle";
+    }
+  }
+}
+
+BYTEGATE_ON_EVERY_BACKEND(BitsTest);
+
+}  // namespace
+}  // namespace bytegate::testing

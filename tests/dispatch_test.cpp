@@ -1,0 +1,207 @@
+// The choice of a backend: as a pure function over features, and as a program sees it through BYTEGATE_BACKEND.
+#include "dispatch/select.h"
+
+#include <bytegate/layers.h>
+
+#include <algorithm>
+#include <set>
+
+#include "tests/support/backend_test.h"
+#include "tests/support/child.h"
+
+namespace bytegate::testing {
+namespace {
+
+using dispatch::assess;
+using dispatch::select;
+
+int no() { return 0; }
+int yes() { return 1; }
+
+BackendKernels complete_kernels() { return *scalar_backend().kernels; }
+
+/// A table like the built-in x86 one, and the real one where this is x86.
+struct FakeRegistry {
+  BackendKernels kernels = complete_kernels();
+  Backend scalar{kBackendAbi, sizeof(Backend), "scalar", "", 0, 0, nullptr, &kernels};
+  Backend avx2{kBackendAbi, sizeof(Backend), "avx2", "", 20, kAvx2 | kFma3, nullptr, &kernels};
+  Backend avxvnni{kBackendAbi, sizeof(Backend), "avxvnni", "", 30, kAvx2 | kFma3 | kAvxVnni, nullptr, &kernels};
+  Backend avx512vnni{kBackendAbi, sizeof(Backend), "avx512vnni", "", 40,
+                     kAvx2 | kFma3 | kAvx512F | kAvx512Bw | kAvx512Dq | kAvx512Vl | kAvx512Vnni, nullptr, &kernels};
+  std::vector<const Backend*> all{&scalar, &avx2, &avxvnni, &avx512vnni};
+};
+
+std::string chosen(CpuFeatures features, const std::vector<const Backend*>& registry, std::string_view wanted = "") {
+  return select(assess(features, registry), wanted, "BYTEGATE_BACKEND").name;
+}
+
+/// The message of the Error that a call throws, with its code before it; "" if it throws none.
+template <class Call>
+std::string message(const Call& call) {
+  try {
+    call();
+  } catch (const Error& e) {
+    const char* code = e.code() == ErrorCode::unknown_backend       ? "unknown_backend: "
+                       : e.code() == ErrorCode::unsupported_backend ? "unsupported_backend: "
+                       : e.code() == ErrorCode::invalid_argument    ? "invalid_argument: "
+                                                                    : "another code: ";
+    return code + std::string(e.what());
+  }
+  return "";
+}
+
+void expect_parts(const std::string& text, std::initializer_list<const char*> parts) {
+  for (const char* part : parts) EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is not in: " << text;
+}
+
+/// What each x86 backend needs, written out again; every combination of the 8 bits.
+std::string expected_x86(CpuFeatures f) {
+  const bool avx2 = (f & kAvx2) && (f & kFma3);
+  const CpuFeatures avx512 = kAvx512F | kAvx512Bw | kAvx512Dq | kAvx512Vl | kAvx512Vnni;
+  if (avx2 && (f & avx512) == avx512) return "avx512vnni";
+  if (avx2 && (f & kAvxVnni)) return "avxvnni";
+  return avx2 ? "avx2" : "scalar";
+}
+
+TEST(SelectTest, EveryFeatureCombination) {
+  const FakeRegistry fake;
+  std::set<std::string> seen;
+  for (CpuFeatures f = 0; f < 256; ++f) {
+    const std::string expected = expected_x86(f);
+    seen.insert(expected);
+    for (const char* automatic : {"", "auto"}) EXPECT_EQ(chosen(f, fake.all, automatic), expected) << feature_names(f);
+    for (const BackendInfo& info : assess(f, fake.all)) {
+      const CpuFeatures lacking = info.backend->required & ~f;
+      EXPECT_EQ(info.supported, lacking == 0) << info.backend->name << " with " << feature_names(f);
+      EXPECT_EQ(info.missing, feature_names(lacking));
+      const std::string text = message([&] { chosen(f, fake.all, info.backend->name); });
+      if (info.supported) {
+        EXPECT_EQ(text, "");
+        EXPECT_EQ(chosen(f, fake.all, info.backend->name), info.backend->name);
+      } else {
+        expect_parts(text, {"unsupported_backend", "BYTEGATE_BACKEND", info.backend->name, info.missing.c_str(), "scalar (supported)"});
+      }
+    }
+  }
+  EXPECT_EQ(seen.size(), 4u);
+}
+
+/// The library's own table says the same (backends from other architectures need bits that are 0 here).
+TEST(SelectTest, BuiltInBackends) {
+  std::vector<const Backend*> registry;
+  for (const BackendInfo& info : list_backends()) {
+    if (info.backend->priority >= 0) registry.push_back(info.backend);
+  }
+  if (std::none_of(registry.begin(), registry.end(), [](const Backend* b) { return std::string(b->name) == "avx2"; })) {
+    GTEST_SKIP() << "not x86-64";
+  }
+  for (CpuFeatures f = 0; f < 256; ++f) EXPECT_EQ(chosen(f, registry), expected_x86(f)) << feature_names(f);
+}
+
+TEST(SelectTest, BestFirstAndStable) {
+  FakeRegistry fake;
+  Backend twin = fake.avx2;
+  twin.name = "twin";
+  fake.all.push_back(&twin);
+  std::vector<std::string> names;
+  for (const BackendInfo& info : assess(~CpuFeatures{0}, fake.all)) names.emplace_back(info.backend->name);
+  EXPECT_EQ(names, (std::vector<std::string>{"avx512vnni", "avxvnni", "avx2", "twin", "scalar"}));
+}
+
+TEST(SelectTest, OwnCheckOfABackend) {
+  FakeRegistry fake;
+  fake.avx512vnni.supported = no;
+  fake.avxvnni.supported = yes;
+  EXPECT_EQ(chosen(255, fake.all), "avxvnni");
+  expect_parts(message([&] { chosen(255, fake.all, "avx512vnni"); }), {"unsupported_backend", "avx512vnni"});
+}
+
+TEST(SelectTest, NothingRuns) {
+  FakeRegistry fake;
+  expect_parts(message([&] { chosen(0, {&fake.avx2, &fake.avxvnni}); }), {"unsupported_backend", "avx2", "avxvnni", "fma3"});
+}
+
+// Names are matched whole and as they are written.
+TEST(SelectTest, UnknownNames) {
+  const FakeRegistry fake;
+  for (const char* name : {"avx", "avx22", "AVX2", "avx2 ", " ", "Auto", "none", "scalar,avx2", "0"}) {
+    expect_parts(message([&] { chosen(kAvx2 | kFma3, fake.all, name); }),
+                 {"unknown_backend", "BYTEGATE_BACKEND", (std::string("'") + name + "'").c_str(), "auto", "scalar (supported)", "avx2 (supported)",
+                  "avxvnni (unsupported", "avx512vnni (unsupported"});
+  }
+}
+
+TEST(SelectTest, FeatureNames) {
+  EXPECT_EQ(feature_names(0), "");
+  EXPECT_EQ(feature_names(kFma3), "fma3");
+  std::set<std::string> names;
+  for (CpuFeatures bit = 1; bit <= kI8mm; bit <<= 1) names.insert(feature_names(bit));
+  EXPECT_EQ(names.size(), 11u);
+  EXPECT_EQ(names.count(""), 0u);
+}
+
+/// What a fresh process sees with BYTEGATE_BACKEND as given (null: unset).
+Child choose(const char* value) {
+  return in_child([value](std::string& out) {
+    value ? setenv("BYTEGATE_BACKEND", value, 1) : unsetenv("BYTEGATE_BACKEND");
+    const std::string error = message([&] { out = default_backend().name; });
+    if (error.empty() && &default_backend() != &find_backend(out)) out += " and then another";
+    if (error.empty()) return 0;
+    out = error;
+    return 1;
+  });
+}
+
+TEST(EnvironmentTest, UnsetEmptyAndAuto) {
+  std::string best;
+  for (const BackendInfo& info : list_backends()) {
+    if (info.supported && best.empty()) best = info.backend->name;
+  }
+  for (const char* value : {static_cast<const char*>(nullptr), "", "auto"}) {
+    const Child child = choose(value);
+    EXPECT_EQ(child.exit_code, 0);
+    EXPECT_EQ(child.output, best);
+  }
+}
+
+TEST(EnvironmentTest, EachName) {
+  for (const BackendInfo& info : list_backends()) {
+    const Child child = choose(info.backend->name);
+    EXPECT_EQ(child.exit_code, info.supported ? 0 : 1);
+    if (info.supported) {
+      EXPECT_EQ(child.output, info.backend->name);
+      continue;
+    }
+    expect_parts(child.output, {"unsupported_backend", "BYTEGATE_BACKEND", info.backend->name, info.missing.c_str()});
+    for (const BackendInfo& other : list_backends()) expect_parts(child.output, {other.backend->name});
+  }
+}
+
+TEST(EnvironmentTest, MisspelledName) {
+  const Child child = choose("avx3");
+  EXPECT_EQ(child.exit_code, 1);
+  expect_parts(child.output, {"unknown_backend", "'avx3'", "BYTEGATE_BACKEND", "auto"});
+  for (const BackendInfo& info : list_backends()) {
+    expect_parts(child.output, {(std::string(info.backend->name) + (info.supported ? " (supported)" : " (unsupported")).c_str()});
+  }
+}
+
+// A layer that is given a backend does not ask the environment.
+TEST(EnvironmentTest, ExplicitBackendDoesNotAsk) {
+  const Child child = in_child([](std::string& out) {
+    setenv("BYTEGATE_BACKEND", "no_such_thing", 1);
+    const Linear layer(Tensor(Shape{2, 2}).view(), {}, false, &scalar_backend());
+    out = layer.backend().name;
+    return message([] { Linear(Tensor(Shape{2, 2}).view(), {}); }).empty() ? 1 : 0;
+  });
+  EXPECT_EQ(child.exit_code, 0);
+  EXPECT_EQ(child.output, "scalar");
+}
+
+TEST(FindBackendTest, Errors) {
+  EXPECT_EQ(find_backend("scalar").name, std::string("scalar"));
+  expect_parts(message([] { find_backend("sclar"); }), {"unknown_backend", "'sclar'", "scalar (supported)"});
+}
+
+}  // namespace
+}  // namespace bytegate::testing

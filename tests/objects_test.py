@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""objects_test.py SOURCE BUILD WORK CMAKE: what the library's objects hold, built by g++ and clang++ at -O0 and -O3.
+
+BUILD is the tree this test belongs to, made by g++ at -O3; the others are built in WORK.
+
+An object of a backend's ISA file (kernels.cpp) defines its entry point, hidden, and no weak symbol: the linker could take a weak symbol's
+code, which needs the backend's instructions, for everybody. Every other object is for any CPU: on x86-64 it holds no VEX or EVEX
+instruction.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+BUILDS = [("g++", "-O0"), ("clang++", "-O0"), ("clang++", "-O3")]
+
+# Instructions that begin with v and are no vector instructions.
+PLAIN_V = set("verr verw vmcall vmclear vmfunc vmlaunch vmload vmmcall vmptrld vmptrst vmread vmresume vmrun vmsave vmwrite vmxoff vmxon".split())
+# VEX-encoded instructions on general registers.
+VEX_GENERAL = set("andn bextr blsi blsmsk blsr bzhi mulx pdep pext rorx sarx shlx shrx".split())
+
+failures = []
+
+
+def expect(condition, message):
+    if not condition:
+        failures.append(message)
+        print("FAILED:", message)
+
+
+def output_of(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def build(source, folder, cmake, compiler, level):
+    """Builds the library in `folder`."""
+    flags = f"{level} -DNDEBUG"
+    configure = [cmake, "-S", source, "-B", folder, "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_CXX_COMPILER={compiler}",
+                 f"-DCMAKE_CXX_FLAGS_RELEASE={flags}", "-DBYTEGATE_TESTS=OFF", "-DBYTEGATE_BENCH=OFF", "-DBYTEGATE_TOOLS=OFF"]
+    jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", "2")
+    for command in (configure, [cmake, "--build", folder, "--target", "bytegate", "-j", jobs]):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode != 0:
+            sys.exit(f"objects_test: {' '.join(map(str, command))} failed:\n{done.stdout}")
+
+
+def objects_of(folder, label):
+    """The object files that the library in `folder` is made of."""
+    archive = output_of("ar", "t", str(folder / "libbytegate.a")).split()
+    commands = json.loads((folder / "compile_commands.json").read_text(encoding="utf-8"))
+    outputs = [shlex.split(c["command"]) for c in commands]
+    outputs = [words[words.index("-o") + 1] for words in outputs]
+    objects = sorted(folder / name for name in outputs if name.startswith("CMakeFiles/bytegate"))
+    expect(sorted(archive) == sorted(p.name for p in objects), f"{label}: the archive's members are not the objects that are checked")
+    return objects
+
+
+def backend_of(path):
+    """The name of the backend whose ISA file this object is; None for all others."""
+    return path.parent.name if path.name.startswith("kernels.cpp") and path.parent.parent.name == "backends" else None
+
+
+def check_symbols(path, name, what):
+    entry = f"bytegate::backends::{name}_kernels"
+    defined = []
+    for line in output_of("nm", "--demangle", "--defined-only", str(path)).splitlines():
+        _, kind, symbol = line.split(" ", 2)
+        if kind in "WwVvu":
+            expect(False, f"{what}: weak symbol ({kind}) {symbol}")
+        elif kind.isupper():
+            defined.append(symbol)
+    expect(defined == [entry], f"{what}: defines {defined}, expected {entry} alone")
+    for line in output_of("readelf", "--syms", "--wide", "--demangle", str(path)).splitlines():
+        if line.endswith(entry):
+            expect("HIDDEN" in line.split(), f"{what}: {entry} is not hidden")
+
+
+def vector_instructions(path):
+    """The instructions that need more than baseline x86-64."""
+    found = []
+    for line in output_of("objdump", "-d", "--no-show-raw-insn", str(path)).splitlines():
+        match = re.match(r"\s*[0-9a-f]+:\s+(.*)", line)
+        if not match or not match[1].strip():
+            continue
+        words = match[1].split()
+        while words[0] in ("lock", "rep", "repz", "repnz", "bnd", "notrack", "data16", "cs", "{vex}", "{evex}") and len(words) > 1:
+            words = words[1:]
+        vector = words[0].startswith("v") and words[0] not in PLAIN_V
+        if vector or words[0].rstrip("lq") in VEX_GENERAL or words[0] in VEX_GENERAL or re.search(r"%([yz]mm|k[0-7]\b)", match[1]):
+            found.append(match[1].strip())
+    return found
+
+
+def check_objects(folder, label):
+    objects = objects_of(folder, label)
+    isa = {backend_of(p): p for p in objects if backend_of(p)}
+    x86 = "avx2" in isa
+    expect("scalar" in isa and len(isa) >= 2, f"{label}: backends {sorted(isa)}")
+    for name, path in isa.items():
+        check_symbols(path, name, f"{label}, backend {name}")
+    if x86:
+        # The search itself: it must find what is there.
+        for name in ("avx2", "avxvnni", "avx512vnni"):
+            expect(vector_instructions(isa[name]), f"{label}: no vector instruction found in {name}, where there must be some")
+        for path in objects:
+            found = vector_instructions(path) if backend_of(path) in (None, "scalar") else []
+            expect(not found, f"{label}: {path.relative_to(folder)} is for every x86-64 and holds {len(found)} VEX or EVEX instructions, such as: "
+                   + "; ".join(found[:3]))
+    print(f"{label}: {len(objects)} objects, ISA files of {', '.join(sorted(isa))}" + ("" if x86 else " (not x86-64: symbols only)"))
+
+
+def main():
+    source, ours, work, cmake = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
+    for tool in ("g++", "clang++", "nm", "objdump", "readelf", "ar"):
+        if not shutil.which(tool):
+            sys.exit(f"objects_test: {tool} is not installed, and this test must have it")
+    check_objects(ours, "g++ -O3")
+    for compiler, level in BUILDS:
+        folder = work / f"{compiler}{level}"
+        build(source, folder, cmake, compiler, level)
+        check_objects(folder, f"{compiler} {level}")
+    print(f"{len(failures)} failures")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

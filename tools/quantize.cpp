@@ -1,0 +1,130 @@
+// bytegate quantize: a float state dict in, a quantized model that can be run from its file alone out.
+#include <bytegate/model_file.h>
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "commands.h"
+#include "console.h"
+#include "layer_report.h"
+#include "model_input.h"
+
+namespace bytegate::cli {
+namespace {
+
+struct QuantizeArguments {
+  std::string in;
+  std::string out;
+  std::string scheme = "accurate";
+  std::string architecture;
+  std::vector<std::string> include;
+  std::vector<std::string> exclude;
+  bool embedding = false;
+};
+
+std::size_t file_size(const std::string& path) { return static_cast<std::size_t>(std::filesystem::file_size(path)); }
+
+bool any_quantized(const std::vector<LayerReport>& layers) {
+  return std::any_of(layers.begin(), layers.end(), [](const LayerReport& layer) { return layer.quantized; });
+}
+
+/// Why a layer of the result is as it is.
+std::string outcome(const LayerReport& layer, bool embedding) {
+  if (layer.quantized) return "quantized";
+  if (layer.parameters == 0) return "no weights";
+  if (layer.kind == "embedding" && !embedding) return "stays float32 (--embedding quantizes it)";
+  return "stays float32 (left out by --include or --exclude)";
+}
+
+void print_layers(const std::vector<LayerReport>& before, const std::vector<LayerReport>& after, bool embedding) {
+  Table table({1, 2});
+  table.add({"layer", "float bytes", "bytes", "", ""});
+  for (std::size_t i = 0; i < after.size(); ++i) {
+    table.add(
+        {after[i].name, with_commas(before[i].bytes), with_commas(after[i].bytes), outcome(after[i], embedding), after[i].text});
+  }
+  table.print();
+}
+
+/// What `loaded` becomes; the layers that are chosen hold int8 weights.
+std::vector<LayerReport> quantize_and_save(const LoadedLayers& loaded, const QuantizeArguments& arguments,
+                                           const QuantizeOptions& options) {
+  const auto check_any = [&](const std::vector<LayerReport>& layers) {
+    if (any_quantized(layers)) return layers;
+    throw CommandFailed("nothing to quantize: no layer of " + arguments.in + " was chosen; " + arguments.out +
+                        " was not written");
+  };
+  if (loaded.is_model()) {
+    const Sequential quantized = quantize_dynamic(loaded.model, options);
+    std::vector<LayerReport> after = check_any(report(quantized.layers()));
+    save_model(quantized, arguments.out);
+    return after;
+  }
+  const StateDict quantized = quantize_dynamic(loaded.parts, options);
+  std::vector<LayerReport> after = check_any(report(quantized.layers));
+  save_state_dict(quantized, loaded.file, arguments.out);
+  return after;
+}
+
+/// What is in the file besides the layers, and what that means for the result.
+void print_rest(const LoadedLayers& loaded) {
+  if (loaded.is_model()) return;
+  for (const std::string& name : loaded.parts.others) fmt::print("  {}: in no layer, stays as it is\n", name);
+  for (const std::string& note : loaded.parts.notes) fmt::print("note: {}\n", note);
+  fmt::print("note: the result holds layers, not a model that runs by itself: {}\n", loaded.why_parts_only);
+}
+
+void run_quantize(const QuantizeArguments& arguments) {
+  QuantizeOptions options;
+  options.scheme = parse_scheme(arguments.scheme);
+  options.include = arguments.include;
+  options.exclude = arguments.exclude;
+  if (arguments.embedding) options.kinds |= kEmbedding;
+  std::error_code ignored;  // either file may not exist, which is not this check's business
+  if (std::filesystem::equivalent(arguments.in, arguments.out, ignored))
+    throw CommandFailed(arguments.out + " is the input file; the float weights would be lost");
+
+  Progress progress("quantizing", 2);
+  const LoadedLayers loaded = load(arguments.in, arguments.architecture);
+  const std::vector<LayerReport> before = report(loaded.layers());
+  if (any_quantized(before)) throw CommandFailed(arguments.in + " is quantized already");
+  progress.advance(1);
+  const std::vector<LayerReport> after = quantize_and_save(loaded, arguments, options);
+  progress.finish();
+  fmt::print("scheme: {}\n\n", to_string(options.scheme));
+  print_layers(before, after, arguments.embedding);
+  print_rest(loaded);
+  const std::size_t in_bytes = file_size(arguments.in);
+  const std::size_t out_bytes = file_size(arguments.out);
+  fmt::print("\n{}: {} bytes\n{}: {} bytes, {:.3f} of it\n", arguments.in, with_commas(in_bytes), arguments.out,
+             with_commas(out_bytes), static_cast<double>(out_bytes) / static_cast<double>(std::max<std::size_t>(in_bytes, 1)));
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("quantize", "Quantize the LSTM and Linear layers of a PyTorch state dict (safetensors)");
+  auto arguments = std::make_shared<QuantizeArguments>();
+  command->add_option("in", arguments->in, "The float model: a state dict as safetensors")->required();
+  command->add_option("out", arguments->out, "The quantized model to write; replaced if it exists")->required();
+  command->add_option("--scheme", arguments->scheme, "accurate, or PyTorch's arithmetic: torch, torch_per_channel_7bit, ...")
+      ->capture_default_str();
+  command
+      ->add_option("--include", arguments->include, "Quantize only layers of this name (* and ? as in a shell); may be repeated")
+      ->type_name("PATTERN")
+      ->expected(1)
+      ->take_all();
+  command->add_option("--exclude", arguments->exclude, "Leave layers of this name in float32; may be repeated")
+      ->type_name("PATTERN")
+      ->expected(1)
+      ->take_all();
+  command->add_flag("--embedding", arguments->embedding, "Quantize embeddings too, row by row");
+  command->add_option("--architecture", arguments->architecture, kArchitectureHelp);
+  command->callback([arguments] { run_quantize(*arguments); });
+}
+
+}  // namespace bytegate::cli
