@@ -218,7 +218,7 @@ void add_backend(const Backend& backend, const std::map<std::string, std::vector
   const std::string name = backend.name;
   if (const Ceiling* c = ceiling_of(backend)) {
     add("peak/" + name, [c](benchmark::State& state) { run_peak(state, *c); });
-    for (std::size_t kib : {16, 64, 256, 512, 1024, 4096, 16384, 65536}) {
+    for (std::size_t kib : std::initializer_list<std::size_t>{16, 64, 256, 512, 1024, 4096, 16384, 65536}) {
       add("read/" + name + "/bytes:" + std::to_string(kib << 10), [c, kib](benchmark::State& state) { run_read(state, *c, kib << 10); });
     }
   }

@@ -8,7 +8,7 @@ packages=(g++ cmake ninja-build pkg-config libcpuinfo-dev libxsimd-dev libcli11-
   libgtest-dev libbenchmark-dev)
 case "${1:-}" in
   "") ;;
-  --test) packages+=(clang g++-aarch64-linux-gnu qemu-user-static python3) ;;
+  --test) packages+=(clang g++-aarch64-linux-gnu qemu-user-static python3 valgrind) ;;
   *) echo "usage: $0 [--test]" >&2; exit 2 ;;
 esac
 

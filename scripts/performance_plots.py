@@ -123,11 +123,13 @@ def roofline(results):
         start, end = max(panel.x_range[0], panel.y_range[0] / reads[size]), min(panel.x_range[1], top / reads[size])
         svg.line(panel.x(start), panel.y(reads[size] * start), panel.x(end), panel.y(reads[size] * end), "#888888", 1.2, "2 3")
         label = f"{size >> 10} KB" if size < 1 << 20 else f"{size >> 20} MB"
-        svg.text(panel.x(end) - 9, panel.y(reads[size] * end) - 1, f"read {label}: {number(reads[size])} GB/s", "end", "#666666", 11, -steep, halo=True)
+        svg.text(panel.x(end) - 9, panel.y(reads[size] * end) - 1, f"read {label}: {number(reads[size])} GB/s", "end", "#666666", 11, -steep,
+                 halo=True)
     for i, backend in enumerate(backends):
         colour = COLOURS[i]
         svg.line(panel.left, panel.y(peaks[backend]), panel.left + panel.width, panel.y(peaks[backend]), colour, 1.3, "7 4")
-        svg.text(panel.left + panel.width + 8, panel.y(peaks[backend]) + 4, f"{backend}: {number(peaks[backend])} GMAC/s peak", colour=colour, size=12)
+        svg.text(panel.left + panel.width + 8, panel.y(peaks[backend]) + 4, f"{backend}: {number(peaks[backend])} GMAC/s peak", colour=colour,
+                 size=12)
         for kind, mark in (("gemm", "circle"), ("lstm_step", "diamond")):
             own = {shape: rate for (b, k, shape), rate in points.items() if (b, k) == (backend, kind)}
             one_megabyte = {s: r for s, r in own.items() if (s[1:] == (1024, 1024) if kind == "gemm" else s[1] == 512)}

@@ -1,5 +1,5 @@
-// What the accurate scheme costs, in dB of SQNR against PyTorch's float32 outputs of the reference cases: beside PyTorch's own 8 bits, and
-// beside the same scheme in plain doubles.
+// What the accurate scheme costs, in dB of SQNR against PyTorch's float32 outputs of the reference cases: beside PyTorch's own 8
+// bits, and beside the same scheme in plain doubles.
 #include <map>
 
 #include "tests/case_file.h"
@@ -22,7 +22,8 @@ Tensor plain_output(const Case& c, const Sequential& model) {
   const bool has_state = c.file.contains("h0");
   const LSTMState state = has_state ? LSTMState{c.tensor("h0"), c.tensor("c0")} : LSTMState();
   const auto lengths = c.file.contains("lengths") ? c.file.int64s("lengths") : std::vector<std::int64_t>();
-  return oracle::lstm(layer.config(), layer.cells(), input, has_state ? &state : nullptr, lengths, oracle::Arithmetic::accurate).output;
+  return oracle::lstm(layer.config(), layer.cells(), input, has_state ? &state : nullptr, lengths, oracle::Arithmetic::accurate)
+      .output;
 }
 
 Figures measure(const Case& c, const Backend& backend) {
@@ -32,7 +33,8 @@ Figures measure(const Case& c, const Backend& backend) {
   const Tensor reference = c.reference("float").output;
   // PyTorch cannot quantize some layers itself; its scheme stands in there.
   const Tensor theirs = c.torch_mode() ? c.reference("qint8_8bit").output : c.run(quantize_dynamic(model, torch)).output;
-  return {sqnr(reference, c.run(quantize_dynamic(model)).output), sqnr(reference, theirs), sqnr(reference, plain_output(c, model))};
+  return {sqnr(reference, c.run(quantize_dynamic(model)).output), sqnr(reference, theirs),
+          sqnr(reference, plain_output(c, model))};
 }
 
 class AccuracyTest : public BackendTest {};

@@ -1,5 +1,5 @@
-// bytegate_activation_check [BACKEND]: sigmoid and tanh of a backend (default: the best) for each of the 2^32 floats against double
-// precision. Prints the largest errors; exit code 1 if a rule is broken (support/activation_errors.h). Takes some minutes.
+// bytegate_activation_check [BACKEND]: sigmoid and tanh of a backend (default: the best) for each of the 2^32 floats against
+// double precision. Prints the largest errors; exit code 1 if a rule is broken (support/activation_errors.h). Takes some minutes.
 #include <bytegate/backends.h>
 
 #include <atomic>
@@ -37,8 +37,8 @@ int run(const Backend& backend) {
   for (Activation activation : {Activation::sigmoid, Activation::tanh}) {
     const ActivationReport report = check_all(backend, activation);
     std::printf("%s %s: %llu floats, largest error %.3g at %.9g, %llu failures%s%s\n", backend.name,
-                activation == Activation::tanh ? "tanh" : "sigmoid", static_cast<unsigned long long>(report.checked), report.worst,
-                static_cast<double>(report.worst_at), static_cast<unsigned long long>(report.failures),
+                activation == Activation::tanh ? "tanh" : "sigmoid", static_cast<unsigned long long>(report.checked),
+                report.worst, static_cast<double>(report.worst_at), static_cast<unsigned long long>(report.failures),
                 report.failures > 0 ? ", the first: " : "", report.first_failure.c_str());
     std::fflush(stdout);
     ok = ok && report.failures == 0 && report.checked == kFloats;

@@ -1,12 +1,11 @@
-// forward allocates nothing once its workspace has seen the shapes. Counted at operator new in all its forms, and, where nothing else
-// stands there already (a sanitizer), at malloc and its kin too.
+// forward allocates nothing once its workspace has seen the shapes. Counted at operator new in all its forms, and, where nothing
+// else stands there already (a sanitizer), at malloc and its kin too.
+#include <bytegate/model.h>
 #include <malloc.h>
 
 #include <atomic>
 #include <cstdlib>
 #include <new>
-
-#include <bytegate/model.h>
 
 #include "tests/support/backend_test.h"
 #include "tests/support/lstm_runs.h"
@@ -110,7 +109,8 @@ TEST(AllocCounter, Counts) {
 TEST_P(AllocTest, Linear) {
   Random random(1);
   for (std::int64_t rows : {1, 3, 900}) {
-    const Tensor weight = random_tensor({70, 130}, random), bias = random_tensor({70}, random), x = random_tensor({rows, 130}, random);
+    const Tensor weight = random_tensor({70, 130}, random), bias = random_tensor({70}, random),
+                 x = random_tensor({rows, 130}, random);
     Tensor y(Shape{rows, 70});
     const Linear layer(weight.view(), bias.view(), true, &backend());
     Workspace workspace;
@@ -197,7 +197,11 @@ TEST_P(AllocTest, SeveralThreads) {
   for (const LstmKind& kind : {lstm_kinds()[0], lstm_kinds()[1]}) {
     const AnyLstm layer(c, kind, backend());
     Workspace workspace(3);
-    EXPECT_EQ(allocations_of_second([&] { layer.forward(c.x.view(), y.view(), {{}, {}, {}, {}, c.lengths}, workspace); }), 0) << kind.name;
+    EXPECT_EQ(allocations_of_second([&] {
+                layer.forward(c.x.view(), y.view(), {{}, {}, {}, {}, c.lengths}, workspace);
+              }),
+              0)
+        << kind.name;
     EXPECT_EQ(allocations_of_second([&] { linear.forward(x.view(), linear_y.view(), workspace); }), 0);
   }
 }

@@ -1,4 +1,5 @@
-// Wrong calls of the layers: each an Error with its code, that names what was wrong and what was expected, and nothing is written.
+// Wrong calls of the layers: each an Error with its code, that names what was wrong and what was expected, and nothing is
+// written.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -186,16 +187,19 @@ TEST_P(LstmCalls, QuantizedCells) {
 // Float layers take any weight; what is quantized must be finite.
 TEST_P(LstmCalls, NonFiniteWeights) {
   for (float bad : {kNan, kInfinity, -kInfinity}) {
-    for (Tensor LSTMCell<Tensor>::*weight : {&LSTMCell<Tensor>::weight_ih, &LSTMCell<Tensor>::weight_hh, &LSTMCell<Tensor>::weight_hr,
-                                             &LSTMCell<Tensor>::bias_ih, &LSTMCell<Tensor>::bias_hh}) {
+    for (Tensor LSTMCell<Tensor>::*weight :
+         {&LSTMCell<Tensor>::weight_ih, &LSTMCell<Tensor>::weight_hh, &LSTMCell<Tensor>::weight_hr, &LSTMCell<Tensor>::bias_ih,
+          &LSTMCell<Tensor>::bias_hh}) {
       auto cells = cells_;
       (cells[1].*weight).data[1] = bad;
       const LSTM plain(small_config(), cells, &backend());
       expect_error(kArgument, {"NaN or infinity", "element 1"}, [&] { DynamicQuantizedLSTM::from_float(plain); });
-      expect_error(kArgument, {"NaN or infinity", "element 1"}, [&] { DynamicQuantizedLSTM::from_float(plain, Scheme::torch()); });
+      expect_error(kArgument, {"NaN or infinity", "element 1"},
+                   [&] { DynamicQuantizedLSTM::from_float(plain, Scheme::torch()); });
     }
     Tensor weight = filled({2, 2}, 1), bias = filled({2}, bad);
-    expect_error(kArgument, {"bias"}, [&] { DynamicQuantizedLinear::from_float(Linear(weight.view(), bias.view(), false, &backend())); });
+    expect_error(kArgument, {"bias"},
+                 [&] { DynamicQuantizedLinear::from_float(Linear(weight.view(), bias.view(), false, &backend())); });
     weight.data[3] = bad;
     expect_error(kArgument, {"weight", "element 3"}, [&] { quantize_weight(weight.view(), Scheme::accurate()); });
   }
@@ -226,24 +230,88 @@ const std::vector<BadCall>& bad_calls() {
   static const std::vector<BadCall> calls = {
       {kShape, {"input", "[45]"}, [](Call& c) { c.in.shape = {45}; }},
       {kShape, {"input", "[]"}, [](Call& c) { c.in.shape = {}; }},
-      {kShape, {"input", "[1, 5, 3, 3]"}, [](Call& c) { c.in.shape = {1, 5, 3, 3}; }},
-      {kShape, {"input", "[5, 3, 2]", "input_size"}, [](Call& c) { c.in.shape = {5, 3, 2}; }},
-      {kShape, {"output", "[5, 3, 3]", "[5, 3, 4]"}, [](Call& c) { c.out.shape = {5, 3, 3}; }},
-      {kShape, {"output", "[3, 5, 4]", "[5, 3, 4]"}, [](Call& c) { c.out.shape = {3, 5, 4}; }},
-      {kShape, {"output", "[15, 4]", "[5, 3, 4]"}, [](Call& c) { c.out.shape = {15, 4}; }},
+      {kShape,
+       {"input", "[1, 5, 3, 3]"},
+       [](Call& c) {
+         c.in.shape = {1, 5, 3, 3};
+       }},
+      {kShape,
+       {"input", "[5, 3, 2]", "input_size"},
+       [](Call& c) {
+         c.in.shape = {5, 3, 2};
+       }},
+      {kShape,
+       {"output", "[5, 3, 3]", "[5, 3, 4]"},
+       [](Call& c) {
+         c.out.shape = {5, 3, 3};
+       }},
+      {kShape,
+       {"output", "[3, 5, 4]", "[5, 3, 4]"},
+       [](Call& c) {
+         c.out.shape = {3, 5, 4};
+       }},
+      {kShape,
+       {"output", "[15, 4]", "[5, 3, 4]"},
+       [](Call& c) {
+         c.out.shape = {15, 4};
+       }},
       {kArgument, {"input", "null"}, [](Call& c) { c.in.data = nullptr; }},
       {kArgument, {"output", "null"}, [](Call& c) { c.out.data = nullptr; }},
-      {kShape, {"h0", "[4, 3, 4]", "[4, 3, 2]"}, [](Call& c) { c.args.h0.shape = {4, 3, 4}; }},
-      {kShape, {"h0", "[4, 2]", "[4, 3, 2]"}, [](Call& c) { c.args.h0.shape = {4, 2}; }},
-      {kShape, {"h0", "[2, 3, 2]", "[4, 3, 2]"}, [](Call& c) { c.args.h0.shape = {2, 3, 2}; }},
-      {kShape, {"c0", "[4, 3, 2]", "[4, 3, 4]"}, [](Call& c) { c.args.c0.shape = {4, 3, 2}; }},
-      {kShape, {"hn", "[4, 1, 2]", "[4, 3, 2]"}, [](Call& c) { c.args.hn.shape = {4, 1, 2}; }},
-      {kShape, {"cn", "[3, 4, 4]", "[4, 3, 4]"}, [](Call& c) { c.args.cn.shape = {3, 4, 4}; }},
-      {kShape, {"2 lengths", "3"}, [](Call& c) { set_lengths(c, {1, 2}); }},
-      {kShape, {"4 lengths", "3"}, [](Call& c) { set_lengths(c, {1, 2, 3, 4}); }},
-      {kArgument, {"length of 0", "1 to 5"}, [](Call& c) { set_lengths(c, {5, 0, 3}); }},
-      {kArgument, {"length of 6", "1 to 5"}, [](Call& c) { set_lengths(c, {5, 4, 6}); }},
-      {kArgument, {"length of -1", "1 to 5"}, [](Call& c) { set_lengths(c, {-1, 4, 5}); }},
+      {kShape,
+       {"h0", "[4, 3, 4]", "[4, 3, 2]"},
+       [](Call& c) {
+         c.args.h0.shape = {4, 3, 4};
+       }},
+      {kShape,
+       {"h0", "[4, 2]", "[4, 3, 2]"},
+       [](Call& c) {
+         c.args.h0.shape = {4, 2};
+       }},
+      {kShape,
+       {"h0", "[2, 3, 2]", "[4, 3, 2]"},
+       [](Call& c) {
+         c.args.h0.shape = {2, 3, 2};
+       }},
+      {kShape,
+       {"c0", "[4, 3, 2]", "[4, 3, 4]"},
+       [](Call& c) {
+         c.args.c0.shape = {4, 3, 2};
+       }},
+      {kShape,
+       {"hn", "[4, 1, 2]", "[4, 3, 2]"},
+       [](Call& c) {
+         c.args.hn.shape = {4, 1, 2};
+       }},
+      {kShape,
+       {"cn", "[3, 4, 4]", "[4, 3, 4]"},
+       [](Call& c) {
+         c.args.cn.shape = {3, 4, 4};
+       }},
+      {kShape,
+       {"2 lengths", "3"},
+       [](Call& c) {
+         set_lengths(c, {1, 2});
+       }},
+      {kShape,
+       {"4 lengths", "3"},
+       [](Call& c) {
+         set_lengths(c, {1, 2, 3, 4});
+       }},
+      {kArgument,
+       {"length of 0", "1 to 5"},
+       [](Call& c) {
+         set_lengths(c, {5, 0, 3});
+       }},
+      {kArgument,
+       {"length of 6", "1 to 5"},
+       [](Call& c) {
+         set_lengths(c, {5, 4, 6});
+       }},
+      {kArgument,
+       {"length of -1", "1 to 5"},
+       [](Call& c) {
+         set_lengths(c, {-1, 4, 5});
+       }},
   };
   return calls;
 }
@@ -274,8 +342,12 @@ TEST_P(LstmCalls, UnbatchedStates) {
   const Tensor x = filled({5, 3}, 1), h = filled({4, 1, 2}, 0), c = filled({4, 1, 4}, 0);
   Tensor y(Shape{5, 4});
   Workspace workspace;
-  expect_error(kShape, {"h0", "[4, 1, 2]", "[4, 2]"}, [&] { plain.forward(x.view(), y.view(), {h.view(), {}, {}, {}, {}}, workspace); });
-  expect_error(kShape, {"c0", "[4, 1, 4]", "[4, 4]"}, [&] { plain.forward(x.view(), y.view(), {{}, c.view(), {}, {}, {}}, workspace); });
+  expect_error(kShape, {"h0", "[4, 1, 2]", "[4, 2]"}, [&] {
+    plain.forward(x.view(), y.view(), {h.view(), {}, {}, {}, {}}, workspace);
+  });
+  expect_error(kShape, {"c0", "[4, 1, 4]", "[4, 4]"}, [&] {
+    plain.forward(x.view(), y.view(), {{}, c.view(), {}, {}, {}}, workspace);
+  });
 }
 
 // No steps: the state stays as it is. No rows: nothing happens.

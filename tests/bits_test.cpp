@@ -45,8 +45,9 @@ TEST_P(BitsTest, LargeLstmAsScalar) {
   for (std::size_t i = 0; i < cases.size(); ++i) compare_lstm("large case " + std::to_string(i), cases[i], backend());
 }
 
-// Both arithmetics against double precision. A quantized activation may fall on the other side of a rounding where the oracle's double
-// differs in the last bits, and a recurrence carries that on: then the distance must be small beside the quantization noise itself.
+// Both arithmetics against double precision. A quantized activation may fall on the other side of a rounding where the oracle's
+// double differs in the last bits, and a recurrence carries that on: then the distance must be small beside the quantization
+// noise itself.
 TEST_P(BitsTest, LstmAsOracle) {
   const LstmKind float_kind = lstm_kinds()[0], accurate = lstm_kinds()[1];
   for (int seed = 0; seed < case_count() && !HasFailure(); ++seed) {

@@ -1,5 +1,6 @@
-// Nothing is read or written past the ends of what a caller gives: every buffer lies against a page that may not be touched. Each case runs
-// in a process of its own; a touch ends it by a signal. (An AddressSanitizer may not see masked vector loads; this does.)
+// Nothing is read or written past the ends of what a caller gives: every buffer lies against a page that may not be touched. Each
+// case runs in a process of its own; a touch ends it by a signal. (An AddressSanitizer may not see masked vector loads; this
+// does.)
 #include <algorithm>
 #include <cmath>
 
@@ -68,7 +69,8 @@ TEST_P(BoundsTest, Linear) {
         return equal(out.data(), l.forward(x));
       };
       expect_inside(to_string(x.shape) + " -> " + std::to_string(n), [&] {
-        return check(layer) && check(DynamicQuantizedLinear::from_float(layer)) && check(DynamicQuantizedLinear::from_float(layer, Scheme::torch()));
+        return check(layer) && check(DynamicQuantizedLinear::from_float(layer)) &&
+               check(DynamicQuantizedLinear::from_float(layer, Scheme::torch()));
       });
     }
   }
@@ -78,7 +80,8 @@ bool check_lstm(const LstmCase& c, const LstmKind& kind, const Backend& backend,
   const AnyLstm layer(c, kind, backend);
   const LSTMResult expected = layer.forward(c.x, c.has_state ? &c.state : nullptr, c.lengths);
   const GuardedFloats x(c.x.data, at_end), h0(c.state.h.data, at_end), c0(c.state.c.data, at_end);
-  const GuardedFloats y(expected.output.data.size(), at_end), hn(expected.state.h.data.size(), at_end), cn(expected.state.c.data.size(), at_end);
+  const GuardedFloats y(expected.output.data.size(), at_end), hn(expected.state.h.data.size(), at_end),
+      cn(expected.state.c.data.size(), at_end);
   LSTMArgs args{{}, {}, {hn.data(), expected.state.h.shape}, {cn.data(), expected.state.c.shape}, c.lengths};
   if (c.has_state) {
     args.h0 = {h0.data(), c.state.h.shape};
@@ -109,8 +112,11 @@ struct GuardedMatrix {
   PackedMatrix view;
 
   GuardedMatrix(const detail::PackedWeights& packed, bool at_end)
-      : data(data_bytes(packed), at_end, 64), scales(packed.padded() * 4, at_end, 64), sums(packed.padded() * 4, at_end, 64),
-        bias(packed.padded() * 4, at_end, 64), view(packed.view()) {
+      : data(data_bytes(packed), at_end, 64),
+        scales(packed.padded() * 4, at_end, 64),
+        sums(packed.padded() * 4, at_end, 64),
+        bias(packed.padded() * 4, at_end, 64),
+        view(packed.view()) {
     const auto move = [](auto& pointer, const GuardedMemory& to, std::size_t bytes) {
       std::memcpy(to.data(), pointer, bytes);
       pointer = reinterpret_cast<std::remove_reference_t<decltype(pointer)>>(to.data());
@@ -144,7 +150,8 @@ TEST_P(BoundsTest, KernelOperands) {
         StagedRows lhs{staged.data(), stride, reinterpret_cast<RowScale*>(scales.data()), rows};
         const FloatRows source{in.data(), static_cast<std::size_t>(k), rows, static_cast<std::size_t>(k)};
         kernels.stage_rows(&source, nullptr, nullptr, 0, &lhs);
-        const GemmArgs args{lhs, rhs.view, out.data(), static_cast<std::size_t>(n), static_cast<std::size_t>(n), 0, packed.panels(), 0};
+        const GemmArgs args{lhs, rhs.view,        out.data(), static_cast<std::size_t>(n), static_cast<std::size_t>(n),
+                            0,   packed.panels(), 0};
         kernels.gemm(&args);
         return equal(out.data(), DynamicQuantizedLinear(weight, {}, Scheme::accurate(), false, &backend()).forward(x));
       });

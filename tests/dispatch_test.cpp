@@ -1,11 +1,10 @@
 // The choice of a backend: as a pure function over features, and as a program sees it through BYTEGATE_BACKEND.
-#include "dispatch/select.h"
-
 #include <bytegate/layers.h>
 
 #include <algorithm>
 #include <set>
 
+#include "dispatch/select.h"
 #include "tests/support/backend_test.h"
 #include "tests/support/child.h"
 
@@ -26,8 +25,10 @@ struct FakeRegistry {
   Backend scalar{kBackendAbi, sizeof(Backend), "scalar", "", 0, 0, nullptr, &kernels};
   Backend avx2{kBackendAbi, sizeof(Backend), "avx2", "", 20, kAvx2 | kFma3, nullptr, &kernels};
   Backend avxvnni{kBackendAbi, sizeof(Backend), "avxvnni", "", 30, kAvx2 | kFma3 | kAvxVnni, nullptr, &kernels};
-  Backend avx512vnni{kBackendAbi, sizeof(Backend), "avx512vnni", "", 40,
-                     kAvx2 | kFma3 | kAvx512F | kAvx512Bw | kAvx512Dq | kAvx512Vl | kAvx512Vnni, nullptr, &kernels};
+  Backend avx512vnni{kBackendAbi,  sizeof(Backend),
+                     "avx512vnni", "",
+                     40,           kAvx2 | kFma3 | kAvx512F | kAvx512Bw | kAvx512Dq | kAvx512Vl | kAvx512Vnni,
+                     nullptr,      &kernels};
   std::vector<const Backend*> all{&scalar, &avx2, &avxvnni, &avx512vnni};
 };
 
@@ -79,7 +80,8 @@ TEST(SelectTest, EveryFeatureCombination) {
         EXPECT_EQ(text, "");
         EXPECT_EQ(chosen(f, fake.all, info.backend->name), info.backend->name);
       } else {
-        expect_parts(text, {"unsupported_backend", "BYTEGATE_BACKEND", info.backend->name, info.missing.c_str(), "scalar (supported)"});
+        expect_parts(text,
+                     {"unsupported_backend", "BYTEGATE_BACKEND", info.backend->name, info.missing.c_str(), "scalar (supported)"});
       }
     }
   }
@@ -126,8 +128,8 @@ TEST(SelectTest, UnknownNames) {
   const FakeRegistry fake;
   for (const char* name : {"avx", "avx22", "AVX2", "avx2 ", " ", "Auto", "none", "scalar,avx2", "0"}) {
     expect_parts(message([&] { chosen(kAvx2 | kFma3, fake.all, name); }),
-                 {"unknown_backend", "BYTEGATE_BACKEND", (std::string("'") + name + "'").c_str(), "auto", "scalar (supported)", "avx2 (supported)",
-                  "avxvnni (unsupported", "avx512vnni (unsupported"});
+                 {"unknown_backend", "BYTEGATE_BACKEND", (std::string("'") + name + "'").c_str(), "auto", "scalar (supported)",
+                  "avx2 (supported)", "avxvnni (unsupported", "avx512vnni (unsupported"});
   }
 }
 

@@ -1,7 +1,7 @@
 // int32 accumulators against the oracle: exact, on every backend, for every operand.
 //
-// With activation scale 1, weight scale 1 and bias 0 the kernel's output is float(acc). Every int32 of up to 24 bits is a float of its own,
-// so for these a comparison of the floats is one of the integers.
+// With activation scale 1, weight scale 1 and bias 0 the kernel's output is float(acc). Every int32 of up to 24 bits is a float
+// of its own, so for these a comparison of the floats is one of the integers.
 #include <cmath>
 #include <cstring>
 
@@ -33,7 +33,8 @@ Activations random_activations(std::size_t m, std::size_t k, Random& random) {
     Bytes row(k);
     // Rows of extremes, so that a sum that saturates or wraps has every chance to.
     const std::int64_t kind = random.integer(0, 3);
-    for (auto& v : row) v = static_cast<std::uint8_t>(kind == 0 ? 255 : kind == 1 ? random.pick({0, 255, 127, 128}) : random.integer(0, 255));
+    for (auto& v : row)
+      v = static_cast<std::uint8_t>(kind == 0 ? 255 : kind == 1 ? random.pick({0, 255, 127, 128}) : random.integer(0, 255));
     a.rows.push_back(std::move(row));
     a.zero_points.push_back(static_cast<std::int32_t>(kind == 2 ? random.pick({0, 255, 128}) : random.integer(0, 255)));
   }
@@ -110,8 +111,8 @@ class GemmTest : public BackendTest {
       const std::vector<float> got = product.run(a, rows);
       for (std::size_t i = 0; i < got.size(); ++i) {
         if (got[i] == expected[i]) continue;
-        ADD_FAILURE() << "M " << rows << " N " << weight.rows << " K " << a.k << " row " << i / width << " column " << i % width << ": "
-                      << got[i] << ", expected " << expected[i];
+        ADD_FAILURE() << "M " << rows << " N " << weight.rows << " K " << a.k << " row " << i / width << " column " << i % width
+                      << ": " << got[i] << ", expected " << expected[i];
         return false;
       }
     }
@@ -134,7 +135,7 @@ TEST_P(GemmTest, EverySizeIsExact) {
 
 TEST_P(GemmTest, ManyRows) {
   Random random(2);
-  for (std::size_t m : {9, 12, 13, 17, 23, 64, 65, 131}) {
+  for (std::size_t m : {9u, 12u, 13u, 17u, 23u, 64u, 65u, 131u}) {
     const auto weight = weights_of(37, 45, random_weights(37 * 45, random));
     if (!check(random_activations(m, 45, random), weight, false)) return;
   }
@@ -234,7 +235,8 @@ TEST_P(GemmTest, PackingIsAsDocumented) {
         for (std::size_t s = 0; s < segments; ++s) {
           const std::size_t at = (((row / nr * segments + s) * groups + col / kr) * nr + row % nr) * kr + col % kr;
           const int expected = segments == 1 ? w : s == 0 ? std::max(w, -127) : w == -128 ? -1 : 0;
-          ASSERT_EQ(static_cast<const std::int8_t*>(view.data)[at], expected) << "row " << row << " column " << col << " segment " << s;
+          ASSERT_EQ(static_cast<const std::int8_t*>(view.data)[at], expected)
+              << "row " << row << " column " << col << " segment " << s;
         }
       }
       ASSERT_EQ(view.sums[row], sum);
@@ -267,8 +269,11 @@ TEST_P(GemmTest, Epilogue) {
           for (std::size_t i = 0; i < out.size(); ++i) {
             const std::size_t column = i % n;
             const float y = sums[i] + bias[column];
-            const float expected = column < begin * nr || column >= std::min(end * nr, n_out) ? kCanary : relu && y < 0 ? 0.0f : y;
-            ASSERT_EQ(out[i], expected) << "column " << column << ", panels " << begin << " to " << end << ", n_out " << n_out << ", relu " << relu;
+            const float expected = column < begin * nr || column >= std::min(end * nr, n_out) ? kCanary
+                                   : relu && y < 0                                            ? 0.0f
+                                                                                              : y;
+            ASSERT_EQ(out[i], expected) << "column " << column << ", panels " << begin << " to " << end << ", n_out " << n_out
+                                        << ", relu " << relu;
           }
         }
       }

@@ -65,8 +65,8 @@ Tensor logits(const Sequential& model, const std::vector<std::int64_t>& text, st
   ModelState state;
   for (std::size_t i = 0; i < text.size(); i += steps) {
     const auto count = static_cast<std::int64_t>(std::min(steps, text.size() - i));
-    model.forward({text.data() + i, Shape{count, 1}}, {all.data.data() + i * static_cast<std::size_t>(vocabulary), Shape{count, 1, vocabulary}},
-                  workspace, &state);
+    model.forward({text.data() + i, Shape{count, 1}},
+                  {all.data.data() + i * static_cast<std::size_t>(vocabulary), Shape{count, 1, vocabulary}}, workspace, &state);
   }
   return all;
 }
@@ -103,12 +103,13 @@ TEST_P(LanguageModelTest, SameBitsAsScalarAndStreamed) {
     const Tensor whole = logits(ours, text, 100);
     EXPECT_EQ(first_difference(whole, logits(theirs, text, 100)), "") << to_string(scheme);
     if (scheme.kind != Scheme::Kind::accurate) continue;
-    for (std::size_t steps : {1u, 7u, 1000u}) EXPECT_EQ(first_difference(whole, logits(ours, text, steps)), "") << steps << " steps at a time";
+    for (std::size_t steps : {1u, 7u, 1000u})
+      EXPECT_EQ(first_difference(whole, logits(ours, text, steps)), "") << steps << " steps at a time";
   }
 }
 
-// Float to 1e-5. A last bit may move an activation by a step of its quantization, which a recurrence carries on for a while: then the
-// distance must be small beside PyTorch's own distance from float.
+// Float to 1e-5. A last bit may move an activation by a step of its quantization, which a recurrence carries on for a while: then
+// the distance must be small beside PyTorch's own distance from float.
 TEST_P(LanguageModelTest, LogitsAsPyTorch) {
   const SafetensorsFile file = SafetensorsFile::load(kFolder / "reference.safetensors");
   const auto reference = [&](const std::string& name) { return Tensor(Shape(file.tensor(name).shape), file.floats(name)); };
@@ -133,8 +134,10 @@ TEST_P(LanguageModelTest, BitsPerCharacter) {
   const double exact = figure(model), accurate = figure(quantized(model, Scheme::accurate()));
   EXPECT_NEAR(exact, reference.at("bits_per_char_float").get<double>(), 1e-5);
   EXPECT_LE(accurate, exact * 1.0003);
-  EXPECT_NEAR(figure(quantized(model, Scheme::torch(false, 8))), reference.at("bits_per_char_pytorch_qint8_8bit").get<double>(), 5e-4);
-  EXPECT_NEAR(figure(quantized(model, Scheme::torch(false, 7))), reference.at("bits_per_char_pytorch_qint8_7bit").get<double>(), 5e-4);
+  EXPECT_NEAR(figure(quantized(model, Scheme::torch(false, 8))), reference.at("bits_per_char_pytorch_qint8_8bit").get<double>(),
+              5e-4);
+  EXPECT_NEAR(figure(quantized(model, Scheme::torch(false, 7))), reference.at("bits_per_char_pytorch_qint8_7bit").get<double>(),
+              5e-4);
 }
 
 BYTEGATE_ON_EVERY_BACKEND(LanguageModelTest);
@@ -147,7 +150,8 @@ TEST_P(DemoModelTest, SameBitsAsScalar) {
   EXPECT_EQ(first_difference(demo.run(model).output, demo.run(scalar).output), "") << "float";
   EXPECT_LE(difference(demo.run(model).output, demo.reference("float").output), 1e-5);
   for (const Scheme& scheme : {Scheme::accurate(), Scheme::torch(false, 8), Scheme::torch(false, 7)}) {
-    EXPECT_EQ(first_difference(demo.run(quantized(model, scheme)).output, demo.run(quantized(scalar, scheme)).output), "") << to_string(scheme);
+    EXPECT_EQ(first_difference(demo.run(quantized(model, scheme)).output, demo.run(quantized(scalar, scheme)).output), "")
+        << to_string(scheme);
   }
 }
 

@@ -78,13 +78,14 @@ TEST_P(NumThreadsTest, LinearGivesTheSameBits) {
   for (const auto& [m, k, n] : {std::array<std::int64_t, 3>{1, 2100, 2050}, {3, 1500, 1001}, {131, 190, 201}, {50, 2000, 70}}) {
     const Linear layer(random_tensor({n, k}, random).view(), random_tensor({n}, random).view(), false, &backend());
     const Tensor x = random_tensor({m, k}, random);
+    const std::string sizes = to_string(Shape{m, k, n});  // clang 14 cannot capture structured bindings
     const auto compare = [&](const auto& l) {
       const Tensor one = l.forward(x);
       for (int threads : thread_counts()) {
         Workspace workspace(threads);
         Tensor many(one.shape);
         l.forward(x.view(), many.view(), workspace);
-        EXPECT_EQ(first_difference(many, one), "") << m << " x " << k << " x " << n << " threads " << threads;
+        EXPECT_EQ(first_difference(many, one), "") << sizes << " threads " << threads;
       }
     };
     compare(layer);

@@ -1,5 +1,5 @@
-// Values that are no ordinary numbers: NaN, infinity, denormals, 3e38, constant and zero rows, odd weights. A bad row is NaN from there
-// on, no other row changes by a bit, and every backend agrees.
+// Values that are no ordinary numbers: NaN, infinity, denormals, 3e38, constant and zero rows, odd weights. A bad row is NaN from
+// there on, no other row changes by a bit, and every backend agrees.
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
@@ -18,8 +18,12 @@ constexpr float kNan = std::numeric_limits<float>::quiet_NaN(), kInfinity = std:
 constexpr float kDenormal = std::numeric_limits<float>::denorm_min();
 const float kBad[] = {kNan, -kNan, kInfinity, -kInfinity};
 
-bool all_nan(std::span<const float> values) { return std::ranges::all_of(values, [](float v) { return std::isnan(v); }); }
-bool all_finite(std::span<const float> values) { return std::ranges::all_of(values, [](float v) { return std::isfinite(v); }); }
+bool all_nan(std::span<const float> values) {
+  return std::ranges::all_of(values, [](float v) { return std::isnan(v); });
+}
+bool all_finite(std::span<const float> values) {
+  return std::ranges::all_of(values, [](float v) { return std::isfinite(v); });
+}
 
 class OddLinear : public BackendTest {
  protected:
@@ -39,11 +43,12 @@ class OddLinear : public BackendTest {
 TEST_P(OddLinear, BadRowIsNanAndAlone) {
   Random random(1);
   for (std::int64_t k : {1, 5, 37}) {
-    const Tensor weight = random_tensor({21, k}, random), bias = random_tensor({21}, random), good = random_tensor({7, k}, random);
+    const Tensor weight = random_tensor({21, k}, random), bias = random_tensor({21}, random),
+                 good = random_tensor({7, k}, random);
     for (bool relu : {false, true}) {
       const Tensor expected = checked(weight, bias, good, relu);
       for (float bad : kBad) {
-        for (std::int64_t at = 0; at < k; at += k > 5 ? 9 : 1) {
+        for (std::int64_t at = 0; at<k; at += k> 5 ? 9 : 1) {
           for (std::int64_t row : {0, 3, 6}) {
             Tensor x = good;
             x.data[static_cast<std::size_t>(row * k + at)] = bad;
@@ -53,7 +58,8 @@ TEST_P(OddLinear, BadRowIsNanAndAlone) {
               if (m == row) {
                 EXPECT_TRUE(all_nan(ours.data)) << bad << " at " << at;
               } else {
-                EXPECT_EQ(first_difference(ours, take_row(expected, false, 0, m, 1)), "") << "row " << m << ", " << bad << " in row " << row;
+                EXPECT_EQ(first_difference(ours, take_row(expected, false, 0, m, 1)), "")
+                    << "row " << m << ", " << bad << " in row " << row;
               }
             }
           }
@@ -125,14 +131,16 @@ TEST_P(OddLinear, ConstantRows) {
 /// Weights that are large enough overflow float, in the layer as in the oracle: what matters is that all backends agree.
 TEST_P(OddLinear, OverflowIsTheSameEverywhere) {
   Random random(6);
-  const Tensor weight = random_tensor({11, 20}, random, 1e6f), bias = random_tensor({11}, random), x = random_tensor({2, 20}, random, 3e38f);
+  const Tensor weight = random_tensor({11, 20}, random, 1e6f), bias = random_tensor({11}, random),
+               x = random_tensor({2, 20}, random, 3e38f);
   checked(weight, bias, x);
 }
 
 TEST_P(OddLinear, WeightsOfMinus128) {
   Random random(7);
   QuantizedWeight weight{18, 41, {}, std::vector<float>(18)};
-  for (int i = 0; i < 18 * 41; ++i) weight.data.push_back(static_cast<std::int8_t>(random.chance(30) ? -128 : random.integer(-128, 127)));
+  for (int i = 0; i < 18 * 41; ++i)
+    weight.data.push_back(static_cast<std::int8_t>(random.chance(30) ? -128 : random.integer(-128, 127)));
   for (float& s : weight.scales) s = random.uniform(0.001f, 0.1f);
   const Tensor x = random_tensor({5, 41}, random, 4.0f);
   const DynamicQuantizedLinear quantized(weight, {}, Scheme::accurate(), false, &backend());
@@ -162,7 +170,8 @@ class OddLstm : public BackendTest {
   void expect_poisoned(const LstmCase& c, const LSTMResult& good, const LSTMResult& ours, std::int64_t first_bad) {
     for (std::int64_t b = 0; b < c.batch; ++b) {
       const std::int64_t until = b == 2 ? first_bad : c.steps;
-      EXPECT_EQ(first_difference(take_row(ours.output, false, b, 0, until), take_row(good.output, false, b, 0, until)), "") << "row " << b;
+      EXPECT_EQ(first_difference(take_row(ours.output, false, b, 0, until), take_row(good.output, false, b, 0, until)), "")
+          << "row " << b;
       const LSTMState state = take_state(ours.state, b), expected = take_state(good.state, b);
       if (b == 2) {
         EXPECT_TRUE(all_nan(take_row(ours.output, false, b, until, c.steps - until).data)) << "from step " << until;
@@ -202,7 +211,8 @@ TEST_P(OddLstm, BadInput) {
   }
 }
 
-// A bad value in h0 or c0, of the first layer or the second, first unit or last: the row's outputs are NaN from the first step on.
+// A bad value in h0 or c0, of the first layer or the second, first unit or last: the row's outputs are NaN from the first step
+// on.
 TEST_P(OddLstm, BadState) {
   const LstmKind accurate = lstm_kinds()[1];
   for (std::int64_t proj_size : {0, 5}) {
@@ -276,8 +286,8 @@ TEST_P(OddLstm, EverySize) {
   }
 }
 
-// Finite numbers whose scales' product is no float: a sum of 0 times infinity. Units of the row become NaN one by one, and the row with
-// them from the next step on; the others stay as they are.
+// Finite numbers whose scales' product is no float: a sum of 0 times infinity. Units of the row become NaN one by one, and the
+// row with them from the next step on; the others stay as they are.
 TEST_P(OddLstm, OverflowIsTheSameEverywhere) {
   for (std::int64_t proj_size : {0, 5}) {
     for (std::size_t unit : {0u, 7u, 18u}) {

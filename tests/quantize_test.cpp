@@ -1,4 +1,5 @@
-// Quantization of activations on every backend, to the byte, and of weights: against docs/numerics.md written out in tests/support/oracle.h.
+// Quantization of activations on every backend, to the byte, and of weights: against docs/numerics.md written out in
+// tests/support/oracle.h.
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
@@ -31,7 +32,9 @@ std::vector<std::vector<float>> sample_rows(std::size_t k, Random& random) {
   add([&](std::size_t) { return static_cast<float>(random.integer(-300, 300)) * std::numeric_limits<float>::denorm_min(); });
   // Halves of steps: with a range of 255 * 2^-6 the inverse scale is 64, and x * 64 = n + 1/2 is a tie.
   add([&](std::size_t i) { return i == 0 ? 255.0f / 64 : (static_cast<float>(random.integer(0, 254)) + 0.5f) / 64; });
-  add([&](std::size_t i) { return i == 0 ? -100.0f / 64 : i == 1 ? 155.0f / 64 : (static_cast<float>(random.integer(-100, 154)) + 0.5f) / 64; });
+  add([&](std::size_t i) {
+    return i == 0 ? -100.0f / 64 : i == 1 ? 155.0f / 64 : (static_cast<float>(random.integer(-100, 154)) + 0.5f) / 64;
+  });
   return rows;
 }
 

@@ -78,11 +78,10 @@ TEST_P(RefusalTest, NamesWhatIsWrong) {
   EXPECT_NE(child.output.find("register_backend"), std::string::npos) << child.output;
 }
 
-INSTANTIATE_TEST_SUITE_P(, RefusalTest, ::testing::ValuesIn(kRefusals), [](const auto& test) { return std::string(test.param.name); });
+INSTANTIATE_TEST_SUITE_P(, RefusalTest, ::testing::ValuesIn(kRefusals),
+                         [](const auto& test) { return std::string(test.param.name); });
 
-TEST(RegisterBackendTest, Null) {
-  EXPECT_THROW(register_backend(nullptr), Error);
-}
+TEST(RegisterBackendTest, Null) { EXPECT_THROW(register_backend(nullptr), Error); }
 
 TEST(RegisterBackendTest, Accepted) {
   EXPECT_EQ(register_changed([](Outsider&) {}).output, "registered");

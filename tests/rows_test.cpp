@@ -1,5 +1,5 @@
-// A row is its own (accurate scheme): outputs do not depend on who shares the batch, on padding, or on whether a sequence comes whole or
-// a few steps at a time. All comparisons are of bits.
+// A row is its own (accurate scheme): outputs do not depend on who shares the batch, on padding, or on whether a sequence comes
+// whole or a few steps at a time. All comparisons are of bits.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -16,7 +16,9 @@ int case_count() { return test_size() == 0 ? 10 : test_size() == 1 ? 120 : 1500;
 /// Float layers and the accurate scheme keep the promise; PyTorch's schemes share one scale over a batch.
 std::vector<LstmKind> kinds() { return {lstm_kinds()[0], lstm_kinds()[1]}; }
 
-std::int64_t length_of(const LstmCase& c, std::int64_t b) { return c.lengths.empty() ? c.steps : c.lengths[static_cast<std::size_t>(b)]; }
+std::int64_t length_of(const LstmCase& c, std::int64_t b) {
+  return c.lengths.empty() ? c.steps : c.lengths[static_cast<std::size_t>(b)];
+}
 
 /// The case with batch rows `order`, and `padding` steps of rubbish behind each (lengths then say where they end).
 LstmCase rearranged(const LstmCase& c, const std::vector<std::int64_t>& order, std::int64_t padding) {
@@ -135,7 +137,9 @@ Tensor take_steps(const Tensor& x, const LstmCase& c, std::int64_t first, std::i
 
 void check_streamed(const LstmCase& c, const AnyLstm& layer, const LSTMResult& whole) {
   for (std::int64_t piece : {1, 2, 5}) {
-    LSTMState state = c.has_state ? c.state : LSTMState{Tensor(c.state_shape(c.config.output_size())), Tensor(c.state_shape(c.config.hidden_size))};
+    LSTMState state = c.has_state
+                          ? c.state
+                          : LSTMState{Tensor(c.state_shape(c.config.output_size())), Tensor(c.state_shape(c.config.hidden_size))};
     Workspace workspace;
     for (std::int64_t first = 0; first < c.steps; first += piece) {
       const std::int64_t count = std::min(piece, c.steps - first);
@@ -143,7 +147,8 @@ void check_streamed(const LstmCase& c, const AnyLstm& layer, const LSTMResult& w
       Tensor y(x.shape.with_back(c.config.output_size()));
       // The state in place: hn may be h0 and cn may be c0.
       layer.forward(x.view(), y.view(), {state.h.view(), state.c.view(), state.h.view(), state.c.view(), {}}, workspace);
-      ASSERT_EQ(first_difference(y, take_steps(whole.output, c, first, count)), "") << "steps " << first << " and on, " << piece << " at a time";
+      ASSERT_EQ(first_difference(y, take_steps(whole.output, c, first, count)), "")
+          << "steps " << first << " and on, " << piece << " at a time";
     }
     EXPECT_EQ(first_difference(state.h, whole.state.h), "") << "hn, " << piece << " steps at a time";
     EXPECT_EQ(first_difference(state.c, whole.state.c), "") << "cn, " << piece << " steps at a time";
@@ -182,7 +187,8 @@ TEST_P(RowsTest, LinearRowAlone) {
     for (int r = 0; r < m; ++r) {
       const Tensor row = take_row(x, false, 0, r, 1), one(Shape{k}, row.data);
       EXPECT_EQ(first_difference(Tensor(Shape{n}, take_row(y, false, 0, r, 1).data), quantized.forward(one)), "") << "row " << r;
-      EXPECT_EQ(first_difference(Tensor(Shape{n}, take_row(y_float, false, 0, r, 1).data), layer.forward(one)), "") << "float row " << r;
+      EXPECT_EQ(first_difference(Tensor(Shape{n}, take_row(y_float, false, 0, r, 1).data), layer.forward(one)), "")
+          << "float row " << r;
     }
   }
 }

@@ -81,7 +81,8 @@ TEST_P(SequentialTest, StateIsCarried) {
     ModelState state;
     for (std::int64_t first : {0, 2, 3}) {
       const std::int64_t count = first == 0 ? 2 : first == 2 ? 1 : 4;
-      m.forward({x.data.data() + first * 12, Shape{count, 2, 6}}, {y.data.data() + first * 8, Shape{count, 2, 4}}, workspace, &state);
+      m.forward({x.data.data() + first * 12, Shape{count, 2, 6}}, {y.data.data() + first * 8, Shape{count, 2, 4}}, workspace,
+                &state);
     }
     EXPECT_EQ(first_difference(y, whole), "");
     ASSERT_EQ(state.lstm.size(), 2u);
@@ -152,7 +153,8 @@ TEST_P(SequentialTest, EmbeddingWrongCalls) {
     expect_error(code, parts, [&] { embedding.forward(x, out); });
     expect_error(code, parts, [&] { int8.forward(x, out); });
   };
-  const std::int64_t good[] = {0, 9, 5}, low[] = {0, -1, 5}, high[] = {0, 1, 10}, far[] = {std::numeric_limits<std::int64_t>::min(), 0, 0};
+  const std::int64_t good[] = {0, 9, 5}, low[] = {0, -1, 5}, high[] = {0, 1, 10},
+                     far[] = {std::numeric_limits<std::int64_t>::min(), 0, 0};
   refuse(kArgument, {"index -1", "element 1", "0 to 9"}, {low, Shape{3}}, y.view());
   refuse(kArgument, {"index 10", "element 2", "0 to 9"}, {high, Shape{3}}, y.view());
   refuse(kArgument, {"element 0"}, {far, Shape{3}}, y.view());
@@ -198,7 +200,8 @@ TEST_P(SequentialTest, QuantizeDynamicChooses) {
     set(options);
     return kinds_of(quantize_dynamic(model, options));
   };
-  const std::string l = "Linear", ql = "DynamicQuantizedLinear", r = "LSTM", qr = "DynamicQuantizedLSTM", mid = " ReLU ", flat = " Flatten ";
+  const std::string l = "Linear", ql = "DynamicQuantizedLinear", r = "LSTM", qr = "DynamicQuantizedLSTM", mid = " ReLU ",
+                    flat = " Flatten ";
   const auto text = [&](const std::string& a, const std::string& b, const std::string& c, const std::string& d) {
     return a + mid + b + " " + c + flat + d;
   };
@@ -207,11 +210,17 @@ TEST_P(SequentialTest, QuantizeDynamicChooses) {
   EXPECT_EQ(chosen([](auto& o) { o.kinds = kLinear; }), text(ql, r, r, ql));
   EXPECT_EQ(chosen([](auto& o) { o.kinds = 0; }), text(l, r, r, l));
   EXPECT_EQ(chosen([](auto& o) { o.include = {"lstm*"}; }), text(l, qr, qr, l));
-  EXPECT_EQ(chosen([](auto& o) { o.include = {"lstm?", "out"}; o.exclude = {"*1"}; }), text(l, r, qr, ql));
+  EXPECT_EQ(chosen([](auto& o) {
+              o.include = {"lstm?", "out"};
+              o.exclude = {"*1"};
+            }),
+            text(l, r, qr, ql));
   EXPECT_EQ(chosen([](auto& o) { o.exclude = {"in", "out"}; }), text(l, qr, qr, l));
   EXPECT_EQ(kinds_of(model), text(l, r, r, l));  // the float one is as it was
   for (auto patterns : {&QuantizeOptions::include, &QuantizeOptions::exclude}) {
-    expect_error(kArgument, {"'lsmt1'", "in, relu, lstm1, lstm2, flatten, out"}, [&] { chosen([&](auto& o) { o.*patterns = {"in", "lsmt1"}; }); });
+    expect_error(kArgument, {"'lsmt1'", "in, relu, lstm1, lstm2, flatten, out"}, [&] {
+      chosen([&](auto& o) { o.*patterns = {"in", "lsmt1"}; });
+    });
   }
 }
 
@@ -232,7 +241,8 @@ TEST_P(SequentialTest, QuantizeDynamicKeepsBackendAndSharesTheRest) {
 // A lone layer is quantized too; what has no quantized form comes back as it is.
 TEST_P(SequentialTest, LoneLayers) {
   const Sequential model = model_of(backend());
-  const Layer linear = model.layers()[0].second, lstm = model.layers()[2].second, embedding = with_embedding(backend()).layers()[0].second;
+  const Layer linear = model.layers()[0].second, lstm = model.layers()[2].second,
+              embedding = with_embedding(backend()).layers()[0].second;
   QuantizeOptions all;
   all.kinds = kLinear | kLSTM | kEmbedding;
   EXPECT_TRUE(std::holds_alternative<DynamicQuantizedLinear>(quantize_dynamic(linear)));
@@ -263,7 +273,8 @@ TEST_P(SequentialTest, PrintsAsPyTorch) {
   std::ostringstream out;
   out << quantize_dynamic(model);
   EXPECT_EQ(out.str(),
-            "DemoModel(\n  (lay1): DynamicQuantizedLSTM(64, 64)\n  (relu1): ReLU()\n  (lay2): DynamicQuantizedLSTM(64, 32)\n  (relu2): ReLU()\n"
+            "DemoModel(\n  (lay1): DynamicQuantizedLSTM(64, 64)\n  (relu1): ReLU()\n  (lay2): DynamicQuantizedLSTM(64, 32)\n  "
+            "(relu2): ReLU()\n"
             "  (flatten): Flatten(start_dim=1, end_dim=-1)\n"
             "  (lay3): DynamicQuantizedLinear(in_features=32, out_features=10, dtype=qint8, qscheme=per_channel_symmetric)\n)");
 }
@@ -271,7 +282,8 @@ TEST_P(SequentialTest, PrintsAsPyTorch) {
 BYTEGATE_ON_EVERY_BACKEND(SequentialTest);
 
 TEST(SchemeTest, Names) {
-  for (const Scheme& scheme : {Scheme::accurate(), Scheme::torch(false, 8), Scheme::torch(false, 7), Scheme::torch(true, 8), Scheme::torch(true, 7)}) {
+  for (const Scheme& scheme :
+       {Scheme::accurate(), Scheme::torch(false, 8), Scheme::torch(false, 7), Scheme::torch(true, 8), Scheme::torch(true, 7)}) {
     EXPECT_EQ(parse_scheme(to_string(scheme)), scheme);
   }
   EXPECT_EQ(parse_scheme("torch"), Scheme::torch(false, 8));

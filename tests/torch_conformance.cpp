@@ -1,5 +1,6 @@
-// torch_conformance DIR: runs every reference case of a folder in float, in the torch scheme with 8 and 7 bits, and in the accurate
-// scheme, on every backend this CPU supports, and compares with what PyTorch gave. One line a case, then "N passed, N failed".
+// torch_conformance DIR: runs every reference case of a folder in float, in the torch scheme with 8 and 7 bits, and in the
+// accurate scheme, on every backend this CPU supports, and compares with what PyTorch gave. One line a case, then "N passed, N
+// failed".
 #include <algorithm>
 #include <cstdio>
 
@@ -59,7 +60,8 @@ Report run_case(const Case& c, const std::vector<const Backend*>& backends) {
     }
     const char* names[] = {"float", "torch 8 bit", "torch 7 bit", "accurate"};
     for (std::size_t i = 0; i < all.size(); ++i) {
-      report.expect(same_outputs(first[i], all[i]), std::string(names[i]) + ": " + backend->name + " gives other bits than " + backends[0]->name);
+      report.expect(same_outputs(first[i], all[i]),
+                    std::string(names[i]) + ": " + backend->name + " gives other bits than " + backends[0]->name);
     }
   }
 
@@ -82,7 +84,8 @@ Report run_case(const Case& c, const std::vector<const Backend*>& backends) {
   const Tensor theirs = c.torch_mode() ? c.reference("qint8_8bit").output : first[1].output;
   const double accurate = sqnr(reference.output, first[3].output), torch = sqnr(reference.output, theirs);
   report.gain = accurate == torch ? 0 : accurate - torch;
-  report.text += "  accurate " + number("%.2f dB", accurate) + number(" (torch %.2f dB", torch) + number(", gain %+.2f)", report.gain);
+  report.text +=
+      "  accurate " + number("%.2f dB", accurate) + number(" (torch %.2f dB", torch) + number(", gain %+.2f)", report.gain);
   report.expect(report.gain >= kLeastGain, "accurate is worse than torch");
   return report;
 }

@@ -34,6 +34,6 @@ class BackendTest : public ::testing::TestWithParam<std::string> {
 }  // namespace bytegate::testing
 
 /// Runs the TEST_Ps of a BackendTest on every backend: "Suite.Test/avx2".
-#define BYTEGATE_ON_EVERY_BACKEND(Suite)                                                              \
+#define BYTEGATE_ON_EVERY_BACKEND(Suite)                                                       \
   INSTANTIATE_TEST_SUITE_P(, Suite, ::testing::ValuesIn(::bytegate::testing::backend_names()), \
                            [](const auto& test) { return test.param; })

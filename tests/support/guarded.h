@@ -19,7 +19,8 @@ class GuardedMemory {
     const std::size_t inside = (bytes + page - 1) / page * page;
     mapped_ = inside + 2 * page;
     base_ = static_cast<std::byte*>(mmap(nullptr, mapped_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    if (base_ == MAP_FAILED || (inside > 0 && mprotect(base_ + page, inside, PROT_READ | PROT_WRITE) != 0)) throw std::bad_alloc();
+    if (base_ == MAP_FAILED || (inside > 0 && mprotect(base_ + page, inside, PROT_READ | PROT_WRITE) != 0))
+      throw std::bad_alloc();
     data_ = base_ + page + (at_end ? (inside - bytes) / alignment * alignment : 0);
   }
   ~GuardedMemory() { munmap(base_, mapped_); }

@@ -19,7 +19,8 @@ AnyLstm::AnyLstm(const LstmCase& c, const LstmKind& kind, const Backend& backend
   } else {
     quantized_.push_back(DynamicQuantizedLSTM::from_float(layer, kind.scheme));
   }
-  if (&(kind.quantized ? quantized_[0].backend() : float_[0].backend()) != &backend) throw std::logic_error("another backend ran");
+  if (&(kind.quantized ? quantized_[0].backend() : float_[0].backend()) != &backend)
+    throw std::logic_error("another backend ran");
 }
 
 LSTMResult AnyLstm::forward(const Tensor& x, const LSTMState* state, std::span<const std::int64_t> lengths) const {

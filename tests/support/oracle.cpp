@@ -44,7 +44,8 @@ Tensor quantized_linear(const QuantizedWeight& weight, std::span<const float> bi
         continue;
       }
       const std::int64_t sum = product(row.q, row.zero_point, std::span(weight.data).subspan(n * cols, cols));
-      out = std::fma(static_cast<float>(sum), row.scale * weight.scales[weight.scales.size() == 1 ? 0 : n], bias.empty() ? 0.0f : bias[n]);
+      out = std::fma(static_cast<float>(sum), row.scale * weight.scales[weight.scales.size() == 1 ? 0 : n],
+                     bias.empty() ? 0.0f : bias[n]);
       if (relu && out < 0) out = 0;
     }
   }
@@ -57,7 +58,8 @@ using Vector = std::vector<double>;
 
 Vector to_doubles(std::span<const float> x) { return {x.begin(), x.end()}; }
 
-/// Range widened to hold 0, s = (max - min) / 255, zero point rounded and clamped; what is left of x after the way there and back.
+/// Range widened to hold 0, s = (max - min) / 255, zero point rounded and clamped; what is left of x after the way there and
+/// back.
 Vector quantized(const Vector& x) {
   double lo = 0, hi = 0;
   for (double v : x) {
@@ -74,7 +76,9 @@ Vector quantized(const Vector& x) {
 class Matrix {
  public:
   Matrix(const Tensor& weight, Arithmetic arithmetic)
-      : rows_(static_cast<std::size_t>(weight.shape[0])), cols_(static_cast<std::size_t>(weight.shape[1])), arithmetic_(arithmetic),
+      : rows_(static_cast<std::size_t>(weight.shape[0])),
+        cols_(static_cast<std::size_t>(weight.shape[1])),
+        arithmetic_(arithmetic),
         data_(to_doubles(weight.data)) {
     if (arithmetic == Arithmetic::exact) return;
     for (std::size_t n = 0; n < rows_; ++n) {
@@ -111,7 +115,8 @@ struct Cell {
   Vector bias;
   std::vector<Matrix> hr;  ///< one or none
 
-  Cell(const LSTMCell<Tensor>& cell, Arithmetic a) : ih(cell.weight_ih, a), hh(cell.weight_hh, a), bias(to_doubles(cell.bias_ih.data)) {
+  Cell(const LSTMCell<Tensor>& cell, Arithmetic a)
+      : ih(cell.weight_ih, a), hh(cell.weight_hh, a), bias(to_doubles(cell.bias_ih.data)) {
     for (std::size_t i = 0; i < bias.size(); ++i) bias[i] += cell.bias_hh.data[i];
     if (!cell.weight_hr.data.empty()) hr.emplace_back(cell.weight_hr, a);
   }

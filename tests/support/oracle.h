@@ -1,4 +1,5 @@
-// What the layers should give, written as plainly as possible: no tiles, no packing, no backend; int64 sums, doubles, one row at a time.
+// What the layers should give, written as plainly as possible: no tiles, no packing, no backend; int64 sums, doubles, one row at
+// a time.
 #pragma once
 
 #include <bytegate/model.h>

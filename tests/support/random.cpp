@@ -57,8 +57,8 @@ Shape LstmCase::state_shape(std::int64_t size) const {
 
 std::string LstmCase::text() const {
   std::ostringstream s;
-  s << "I " << config.input_size << " H " << config.hidden_size << " layers " << config.num_layers << " proj " << config.proj_size << " T "
-    << steps << " B " << batch << (config.bias ? "" : " no-bias") << (config.batch_first ? " batch_first" : "")
+  s << "I " << config.input_size << " H " << config.hidden_size << " layers " << config.num_layers << " proj " << config.proj_size
+    << " T " << steps << " B " << batch << (config.bias ? "" : " no-bias") << (config.batch_first ? " batch_first" : "")
     << (config.bidirectional ? " bidirectional" : "") << (unbatched ? " unbatched" : "") << (has_state ? " state" : "");
   if (!lengths.empty()) s << " lengths";
   for (std::int64_t n : lengths) s << ' ' << n;
@@ -68,7 +68,7 @@ std::string LstmCase::text() const {
 void fill(LstmCase& c, Random& random) {
   c.cells = random_cells(c.config, random, 1.5f);
   const std::int64_t size = c.config.input_size;
-  c.x = random_tensor(c.unbatched             ? Shape{c.steps, size}
+  c.x = random_tensor(c.unbatched            ? Shape{c.steps, size}
                       : c.config.batch_first ? Shape{c.batch, c.steps, size}
                                              : Shape{c.steps, c.batch, size},
                       random, 2.0f);
@@ -114,9 +114,9 @@ std::vector<LstmCase> large_lstm_cases() {
     cases.push_back(std::move(c));
   };
   // input, hidden, layers, bias, batch_first, bidirectional, proj
-  add({5, 6, 2, true, false, true, 0}, 6, 131, true);      // more rows than the step tracks at once
+  add({5, 6, 2, true, false, true, 0}, 6, 131, true);  // more rows than the step tracks at once
   add({4, 7, 1, true, true, false, 3}, 4, 70, false);
-  add({6, 130, 2, true, false, true, 0}, 110, 3, true);    // several chunks of steps
+  add({6, 130, 2, true, false, true, 0}, 110, 3, true);  // several chunks of steps
   add({3, 129, 2, true, true, true, 40}, 100, 2, false);
   add({9, 130, 3, true, false, false, 0}, 150, 1, false);
   add({2, 3, 2, false, false, true, 0}, 700, 1, true);

@@ -10,14 +10,10 @@ extern const BackendKernels avxvnni_evex_kernels;
 }
 
 namespace {
-constinit const Backend avxvnni_evex = {kBackendAbi,
-                                        sizeof(Backend),
-                                        "avxvnni_evex",
-                                        "avxvnni in EVEX encoding, for tests",
-                                        -100,
-                                        kAvx2 | kFma3 | kAvx512Vl | kAvx512Vnni,
-                                        nullptr,
-                                        &backends::avxvnni_evex_kernels};
+constinit const Backend avxvnni_evex = {kBackendAbi,    sizeof(Backend),
+                                        "avxvnni_evex", "avxvnni in EVEX encoding, for tests",
+                                        -100,           kAvx2 | kFma3 | kAvx512Vl | kAvx512Vnni,
+                                        nullptr,        &backends::avxvnni_evex_kernels};
 }
 #endif
 
