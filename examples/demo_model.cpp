@@ -167,9 +167,9 @@ void run_a_language_model(const demo::Arguments& arguments, const demo::Temporar
     const double size = demo::kilobytes(folder / "charlm.safetensors");
     static const double float_size = size;  // that of the first row
     const auto reference = text.reference.find(row.reference);
-    fmt::print("  {:<20} {:9.5f}  {:+7.3f} %  {:8.2f}  {:10.1f} KB  {:8.3f}  {}\n", row.name, bits, (bits / float_bits - 1) * 100,
+    fmt::print("  {:<20} {:9.5f}  {:+7.3f} %  {:8.2f}  {:10.1f} KB  {:8.3f}{}\n", row.name, bits, (bits / float_bits - 1) * 100,
                seconds, size, size / float_size,
-               reference == text.reference.end() ? "" : fmt::format("{:15.5f}", reference->second));
+               reference == text.reference.end() ? "" : fmt::format("{:17.5f}", reference->second));
   }
 
   fmt::print("\n  {} characters drawn from softmax(logits / 0.6), the same random numbers for both:\n", arguments.chars);

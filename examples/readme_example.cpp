@@ -1,16 +1,19 @@
-// The example of README.md, between the lines that say so.
+// The example of README.md, between the lines that say so; tests/cli_test.py compares the two.
 // [readme]
 #include <bytegate/model_file.h>
 
 #include <iostream>
 
-int main(int argc, char** argv) try {
-  const bytegate::Sequential model = bytegate::load_model(argc > 1 ? argv[1] : "model.safetensors");  // a PyTorch state dict
+int main(int argc, char** argv) {
+  const bytegate::Sequential model = bytegate::load_model(argc > 1 ? argv[1] : "examples/data/charlm/model.safetensors");
   const bytegate::Sequential int8 = bytegate::quantize_dynamic(model);  // every LSTM and Linear; `model` stays float
   std::cout << int8 << '\n';
-  bytegate::save_model(int8, argc > 2 ? argv[2] : "model.int8.safetensors");  // a quarter of the size, runs from the file alone
-} catch (const bytegate::Error& error) {
-  std::cerr << error.what() << '\n';
-  return 1;
+  bytegate::save_model(int8, argc > 2 ? argv[2] : "charlm.int8.safetensors");  // a file that load_model runs by itself
+
+  const std::vector<std::int64_t> text = {31, 44, 41};  // this model begins with an embedding: indices [T, B]
+  bytegate::Tensor logits(int8.output_shape({3, 1}));
+  bytegate::Workspace workspace;  // scratch memory; from the second call on, forward allocates nothing
+  int8.forward({text.data(), {3, 1}}, logits.view(), workspace);
+  std::cout << bytegate::to_string(logits.shape) << '\n';  // [3, 1, 63]
 }
 // [/readme]

@@ -197,7 +197,7 @@ void models(const Backend& backend, Digest& outputs, Digest& files) {
   model_outputs(demo, backend, outputs, files, [&](const Sequential& model) { return model.forward(x); });
 
   std::vector<std::int64_t> text;
-  for (int i = 0; i < 1000; ++i) text.push_back(random.integer(0, 62));
+  for (int i = 0; i < 250; ++i) text.push_back(random.integer(0, 62));
   model_outputs(language, backend, outputs, files, [&](const Sequential& model) {
     Workspace workspace;
     const Shape shape{static_cast<std::int64_t>(text.size()), 1};
