@@ -188,6 +188,16 @@ TEST(EnvironmentTest, MisspelledName) {
   }
 }
 
+TEST(EnvironmentTest, AskedOnce) {
+  const Child child = in_child([](std::string&) {
+    unsetenv("BYTEGATE_BACKEND");
+    const Backend* first = &default_backend();
+    setenv("BYTEGATE_BACKEND", first == &scalar_backend() ? "no_such_thing" : "scalar", 1);
+    return &default_backend() == first ? 0 : 1;
+  });
+  EXPECT_EQ(child.exit_code, 0);
+}
+
 // A layer that is given a backend does not ask the environment.
 TEST(EnvironmentTest, ExplicitBackendDoesNotAsk) {
   const Child child = in_child([](std::string& out) {
