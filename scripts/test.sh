@@ -66,5 +66,6 @@ stage "AddressSanitizer and UBSan" asan
 stage "ThreadSanitizer" tsan
 for name in "${failed[@]}"; do echo "=== FAILED before the release tests: $name"; done
 echo "=== release tests, after $SECONDS s"
-run_tests release || failed+=("release tests")
+# objects_test builds the library four times over; run it by its name: ctest --preset release -R objects_test
+run_tests release -E '^objects_test$' || failed+=("release tests")
 [ ${#failed[@]} -eq 0 ]
