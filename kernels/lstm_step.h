@@ -29,6 +29,12 @@ BYTEGATE_INLINE void step_gates(const LstmStepArgs& a, std::size_t row, std::siz
   });
 }
 
+/// The same as a function of its own: inside a larger one, compilers run out of registers for the sums of many rows.
+template <class Isa, class Product, int rows>
+__attribute__((noinline)) void step_gates_apart(const LstmStepArgs& a, std::size_t row, std::size_t panel, typename Isa::F (&gates)[rows][4]) {
+  step_gates<Isa, Product, rows>(a, row, panel, gates);
+}
+
 /// c and h of one row and panel; lo and hi are that row's.
 template <class Isa>
 BYTEGATE_INLINE void step_unit(const LstmStepArgs& a, std::size_t row, std::size_t panel, const typename Isa::F (&gates)[4], float* lo, float* hi) {
@@ -85,7 +91,7 @@ void lstm_step_block(const LstmStepArgs& a, std::size_t first_row, std::size_t r
     for (std::size_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
       for_each_tile<Product::mr>(row_count, [&]<int rows>(std::size_t m) BYTEGATE_LAMBDA {
         F gates[rows][4];
-        step_gates<Isa, Product, rows>(a, first_row + m, panel, gates);
+        step_gates_apart<Isa, Product, rows>(a, first_row + m, panel, gates);
         for (std::size_t r = 0; r < rows; ++r) {
           step_unit<Isa>(a, first_row + m + r, panel, gates[r], ranges.lo + (m + r) * w, ranges.hi + (m + r) * w);
         }

@@ -12,7 +12,8 @@
 namespace bytegate::kernels {
 
 /// int8 by a dot product of kr neighbours in k: Isa::dot(acc, load_lhs(...), load_rhs(...)), exact in int32. Passes over K with `vectors`
-/// of the panel's four vectors of channels at a time: fewer let a CPU with few registers take more rows.
+/// of the panel's four vectors of channels at a time: fewer let a CPU with few registers take more rows. For backends whose dot takes -128
+/// as it is (no splits_minus_128).
 template <class Isa, int rows, int vectors = 4>
 struct DotTile {
   using I = typename Isa::I;
@@ -38,20 +39,14 @@ struct DotTile {
     constexpr std::size_t group = 4 * Isa::width * Isa::kr, lhs_group = Isa::kr * Isa::lhs_size;  // bytes of one k group
     Sums sums;
     unrolled<chains * rows * vectors>([&]<int i>() BYTEGATE_LAMBDA { sums[i / (rows * vectors)][i / vectors % rows][i % vectors] = Isa::set_i(0); });
+    const auto* a = static_cast<const std::uint8_t*>(lhs);
     const auto* w = static_cast<const std::int8_t*>(panel) + first * Isa::width * Isa::kr;
-    for (std::size_t segment = 0; segment < rhs.segments; ++segment) {
-      const auto* a = static_cast<const std::uint8_t*>(lhs);
-      std::size_t g = 0;
-      for (; g + chains <= rhs.k_groups; g += chains) {
-        unrolled<chains>([&]<int c>() BYTEGATE_LAMBDA { step<c>(sums, a + c * lhs_group, stride, w + c * group); });
-        a += chains * lhs_group;
-        w += chains * group;
-      }
-      for (; g < rhs.k_groups; ++g) {
-        step<0>(sums, a, stride, w);
-        a += lhs_group;
-        w += group;
-      }
+    std::size_t groups = rhs.k_groups;
+    for (; groups >= chains; groups -= chains, a += chains * lhs_group, w += chains * group) {
+      unrolled<chains>([&]<int c>() BYTEGATE_LAMBDA { step<c>(sums, a + c * lhs_group, stride, w + c * group); });
+    }
+    if constexpr (chains > 1) {
+      for (; groups > 0; --groups, a += lhs_group, w += group) step<0>(sums, a, stride, w);
     }
     unrolled<rows * vectors>([&]<int i>() BYTEGATE_LAMBDA {
       constexpr int m = i / vectors, v = i % vectors;
@@ -68,6 +63,7 @@ struct DotTile {
     unrolled<rows>([&]<int m>() BYTEGATE_LAMBDA {
       const auto row = Isa::load_lhs(a + m * stride);
       unrolled<vectors>([&]<int v>() BYTEGATE_LAMBDA { sums[c][m][v] = Isa::dot(sums[c][m][v], row, b[v]); });
+      unrolled<vectors>([&]<int v>() BYTEGATE_LAMBDA { Isa::keep(sums[c][m][v]); });
     });
   }
 };

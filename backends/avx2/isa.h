@@ -26,7 +26,11 @@ struct Isa : Avx2Vectors {
   static BYTEGATE_INLINE Rhs load_rhs(const std::int8_t* w) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i*>(w)));
   }
-  static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) { return _mm256_add_epi32(acc, _mm256_madd_epi16(a, w)); }
+  /// The sum in the register it came in: g++ would put it into another and copy it back.
+  static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) {
+    asm("vpaddd %1, %0, %0" : "+x"(acc) : "x"(_mm256_madd_epi16(a, w)));
+    return acc;
+  }
 
   static BYTEGATE_INLINE void store_quantized(std::uint8_t* q, F v, I zero_point) {
     const __m128i bytes = _mm_cvtsi64_si128(static_cast<long long>(quantized(v, zero_point)));

@@ -40,6 +40,7 @@ struct Isa {
   static BYTEGATE_INLINE I set_i(std::int32_t v) { return _mm512_set1_epi32(v); }
   static BYTEGATE_INLINE I add_i(I a, I b) { return _mm512_add_epi32(a, b); }
   static BYTEGATE_INLINE I mul_i(I a, I b) { return _mm512_mullo_epi32(a, b); }
+  static BYTEGATE_INLINE void keep(I& v) { asm volatile("" : "+v"(v)); }
   static BYTEGATE_INLINE F to_float(I v) { return _mm512_maskz_cvtepi32_ps(kAll, v); }
 
   using Lhs = __m512i;

@@ -51,6 +51,7 @@ struct Avx2Vectors {
   static BYTEGATE_INLINE I set_i(std::int32_t v) { return _mm256_set1_epi32(v); }
   static BYTEGATE_INLINE I add_i(I a, I b) { return _mm256_add_epi32(a, b); }
   static BYTEGATE_INLINE I mul_i(I a, I b) { return _mm256_mullo_epi32(a, b); }
+  static BYTEGATE_INLINE void keep(I& v) { asm volatile("" : "+x"(v)); }
   static BYTEGATE_INLINE F to_float(I v) { return _mm256_cvtepi32_ps(v); }
 
   /// clamp(round_half_even(v) + zero_point, 0, 255), 8 bytes.

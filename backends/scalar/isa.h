@@ -57,6 +57,7 @@ struct Isa {
   static BYTEGATE_INLINE I set_i(std::int32_t v) { return static_cast<I>(v); }
   static BYTEGATE_INLINE I add_i(I a, I b) { return a + b; }
   static BYTEGATE_INLINE I mul_i(I a, I b) { return a * b; }
+  static BYTEGATE_INLINE void keep(I&) {}
   static BYTEGATE_INLINE F to_float(I v) { return static_cast<float>(static_cast<std::int32_t>(v)); }
 
   using Lhs = const std::uint8_t*;
