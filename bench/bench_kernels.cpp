@@ -30,18 +30,20 @@ double seconds() {
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
-/// The best of several short measurements of f(), which does `amount` of something: amount per second.
+/// The best of several short measurements of f(), which does `amount` of something: amount per second. The clock is a system call of half a
+/// microsecond and read once for every millisecond of calls.
 template <class F>
 double best_rate(double amount, const F& f) {
-  double best = 0;
-  for (int round = 0; round < 7; ++round) {
-    std::size_t repeats = 0;
+  const auto time_of = [&](std::size_t calls) {
     const double start = seconds();
-    double end = start;
-    for (; end - start < 0.01; end = seconds(), ++repeats) f();
-    best = std::max(best, amount * static_cast<double>(repeats) / (end - start));
-  }
-  return best;
+    for (std::size_t i = 0; i < calls; ++i) f();
+    return seconds() - start;
+  };
+  std::size_t calls = 1;
+  while (time_of(calls) < 1e-3) calls *= 2;
+  double least = time_of(calls);
+  for (int round = 0; round < 40; ++round) least = std::min(least, time_of(calls));
+  return amount * static_cast<double>(calls) / least;
 }
 
 const Ceiling* ceiling_of(const Backend& backend) {
