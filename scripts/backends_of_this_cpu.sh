@@ -8,7 +8,7 @@ has() {
 }
 echo scalar
 if has avx2 fma; then echo avx2; fi
-if has avx2 fma avx_vnni; then echo avxvnni; fi
+if has avx2 fma avx_vnni; then echo avxvnni; elif has avx2 fma; then echo avxvnni_trapped; fi  # tests/support/avxvnni_trap.h
 if has avx512f avx512bw avx512dq avx512vl avx512_vnni; then echo avx512vnni; fi
 if has asimd; then echo neon; fi
 if has asimd asimddp; then echo neondot; fi

@@ -12,7 +12,7 @@ namespace {
 
 class BitsTest : public BackendTest {};
 
-int case_count() { return test_size() == 0 ? 12 : test_size() == 1 ? 150 : 2000; }
+int case_count(int size) { return size == 0 ? 12 : size == 1 ? 150 : 2000; }
 
 /// What scalar gives for a case of that name; worked out once for all backends.
 const LSTMResult& scalar_result(const std::string& name, const LstmCase& c, const LstmKind& kind) {
@@ -34,13 +34,13 @@ void compare_lstm(const std::string& name, const LstmCase& c, const Backend& bac
 }
 
 TEST_P(BitsTest, LstmAsScalar) {
-  for (int seed = 0; seed < case_count() && !HasFailure(); ++seed) {
+  for (int seed = 0; seed < case_count(size()) && !HasFailure(); ++seed) {
     compare_lstm("seed " + std::to_string(seed), random_lstm_case(static_cast<std::uint64_t>(seed)), backend());
   }
 }
 
 TEST_P(BitsTest, LargeLstmAsScalar) {
-  if (test_size() == 0) GTEST_SKIP() << "not in a small test";
+  if (size() == 0) GTEST_SKIP() << "not in a small test";
   const std::vector<LstmCase> cases = large_lstm_cases();
   for (std::size_t i = 0; i < cases.size(); ++i) compare_lstm("large case " + std::to_string(i), cases[i], backend());
 }
@@ -50,7 +50,7 @@ TEST_P(BitsTest, LargeLstmAsScalar) {
 // noise itself.
 TEST_P(BitsTest, LstmAsOracle) {
   const LstmKind float_kind = lstm_kinds()[0], accurate = lstm_kinds()[1];
-  for (int seed = 0; seed < case_count() && !HasFailure(); ++seed) {
+  for (int seed = 0; seed < case_count(size()) && !HasFailure(); ++seed) {
     const LstmCase c = random_lstm_case(static_cast<std::uint64_t>(seed));
     SCOPED_TRACE("seed " + std::to_string(seed) + ": " + c.text());
     const LSTMState* state = c.has_state ? &c.state : nullptr;
@@ -92,7 +92,7 @@ LinearCase random_linear_case(std::uint64_t seed) {
 
 // Linear has no recurrence: the accurate scheme is the oracle's to the bit.
 TEST_P(BitsTest, Linear) {
-  for (int seed = 0; seed < case_count() && !HasFailure(); ++seed) {
+  for (int seed = 0; seed < case_count(size()) && !HasFailure(); ++seed) {
     const LinearCase c = random_linear_case(static_cast<std::uint64_t>(seed));
     SCOPED_TRACE("seed " + std::to_string(seed) + ": weight " + to_string(c.weight.shape) + ", x " + to_string(c.x.shape));
     const Linear layer(c.weight.view(), c.bias_view(), c.relu, &backend());

@@ -16,7 +16,7 @@ namespace {
 
 class BoundsTest : public BackendTest {
  protected:
-  int case_count() const { return test_size() == 0 ? 5 : test_size() == 1 ? 60 : 600; }
+  int case_count() const { return size() == 0 ? 5 : size() == 1 ? 60 : 600; }
 
   /// Runs `call` in a child; it returns false if an answer is wrong.
   template <class Call>

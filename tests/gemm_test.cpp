@@ -122,7 +122,7 @@ class GemmTest : public BackendTest {
 
 // Complete with BYTEGATE_TEST_SIZE=full; otherwise every size of each of M, N and K, in a sample of their combinations.
 TEST_P(GemmTest, EverySizeIsExact) {
-  const int part = test_size() == 2 ? 1 : test_size() == 1 ? 7 : 97;
+  const int part = size() == 2 ? 1 : size() == 1 ? 7 : 97;
   Random random(1);
   for (std::size_t n = 1; n <= 80; ++n) {
     for (std::size_t k = 1; k <= 160; ++k) {
@@ -179,7 +179,7 @@ TEST_P(GemmTest, EveryZeroPoint) {
 TEST_P(GemmTest, LargeK) {
   Random random(4);
   for (std::size_t k : {std::size_t{1000}, std::size_t{16384}, std::size_t{65535}, kMaxK}) {
-    if (test_size() == 0 && k < kMaxK) continue;
+    if (size() == 0 && k < kMaxK) continue;
     Activations a{k, {}, {}};
     for (int q : {255, 0, 255}) a.rows.push_back(Bytes(k, static_cast<std::uint8_t>(q)));
     a.zero_points = {0, 255, 1};

@@ -8,7 +8,7 @@ namespace {
 
 class NumThreadsTest : public BackendTest {};
 
-std::vector<int> thread_counts() { return test_size() == 0 ? std::vector<int>{3} : std::vector<int>{2, 3, 7}; }
+std::vector<int> thread_counts(int size) { return size == 0 ? std::vector<int>{3} : std::vector<int>{2, 3, 7}; }
 
 LSTMResult run_on(const AnyLstm& layer, const LstmCase& c, int threads) {
   Workspace workspace(threads);
@@ -58,11 +58,12 @@ std::vector<LstmCase> cases() {
 }
 
 TEST_P(NumThreadsTest, LstmGivesTheSameBits) {
+  if (backend().priority < 0) GTEST_SKIP() << "a stand-in's signals hold all threads up";
   for (const LstmCase& c : cases()) {
     for (const LstmKind& kind : lstm_kinds()) {
       const AnyLstm layer(c, kind, backend());
       const LSTMResult one = run_on(layer, c, 1);
-      for (int threads : thread_counts()) {
+      for (int threads : thread_counts(size())) {
         SCOPED_TRACE(c.text() + " " + kind.name + " threads " + std::to_string(threads));
         const LSTMResult many = run_on(layer, c, threads);
         EXPECT_EQ(first_difference(many.output, one.output), "");
@@ -81,7 +82,7 @@ TEST_P(NumThreadsTest, LinearGivesTheSameBits) {
     const std::string sizes = to_string(Shape{m, k, n});  // clang 14 cannot capture structured bindings
     const auto compare = [&](const auto& l) {
       const Tensor one = l.forward(x);
-      for (int threads : thread_counts()) {
+      for (int threads : thread_counts(size())) {
         Workspace workspace(threads);
         Tensor many(one.shape);
         l.forward(x.view(), many.view(), workspace);

@@ -100,7 +100,10 @@ int main(int argc, char** argv) {
   int passed = 0, failed = 0;
   double gains = 0;
   try {
-    const std::vector<const Backend*> backends = supported_backends();
+    std::vector<const Backend*> backends;
+    for (const BackendInfo& info : list_backends()) {
+      if (info.supported) backends.push_back(info.backend);
+    }
     std::printf("backends:");
     for (const Backend* backend : backends) std::printf(" %s", backend->name);
     std::printf("\n");

@@ -1,28 +1,29 @@
-// The avxvnni kernels in the EVEX encoding of the same instructions, for CPUs with AVX-512 VNNI and without AVX-VNNI.
-// Its priority keeps it from ever being chosen by itself.
-#include <bytegate/backend.h>
+// The avxvnni kernels on CPUs with AVX2 alone. Their priority keeps them from ever being chosen by themselves.
+#include <bytegate/backends.h>
 
-namespace bytegate {
+#ifdef __x86_64__
+#include "tests/support/avxvnni_trap.h"
 
-#ifdef BYTEGATE_AVXVNNI_EVEX
-namespace backends {
-extern const BackendKernels avxvnni_evex_kernels;
-}
-
-namespace {
-constinit const Backend avxvnni_evex = {kBackendAbi,    sizeof(Backend),
-                                        "avxvnni_evex", "avxvnni in EVEX encoding, for tests",
-                                        -100,           kAvx2 | kFma3 | kAvx512Vl | kAvx512Vnni,
-                                        nullptr,        &backends::avxvnni_evex_kernels};
+namespace bytegate::backends {
+extern const BackendKernels avxvnni_kernels;
 }
 #endif
 
-namespace testing {
+namespace bytegate::testing {
+
+#ifdef __x86_64__
+namespace {
+constinit const Backend avxvnni_trapped = {
+    kBackendAbi, sizeof(Backend), "avxvnni_trapped", "avxvnni, its products carried out by a signal handler, for tests", -100, kAvx2 | kFma3,
+    [] { return static_cast<int>((cpu_features() & kAvxVnni) == 0 && trap_avxvnni()); }, &backends::avxvnni_kernels};
+}
+#endif
+
 extern const Backend* const kStandIns[];
 const Backend* const kStandIns[] = {
-#ifdef BYTEGATE_AVXVNNI_EVEX
-    &avxvnni_evex,
+#ifdef __x86_64__
+    &avxvnni_trapped,
 #endif
     nullptr};
-}  // namespace testing
-}  // namespace bytegate
+
+}  // namespace bytegate::testing
