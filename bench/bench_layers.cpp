@@ -1,5 +1,6 @@
 // Times whole layers in int8 (accurate scheme), on every backend this CPU supports:
-//   bench_layers [--linear=M,K,N ...] [--lstm=I,H,LAYERS,T,B ...] [--threads=N] [--float] [Google Benchmark's flags]
+//   bench_layers [--linear=M,K,N ...] [--lstm=I,H,LAYERS,T,B ...] [--threads=N] [--float]
+//                [--inputs=normal|uniform|extremes] [Google Benchmark's flags]
 // With --float, the float32 layers of the same shapes beside them, as linear_f32/... and lstm_f32/....
 // Each layer's output is checked once before it is timed.
 #include <benchmark/benchmark.h>
@@ -106,7 +107,7 @@ void time_forward(benchmark::State& state, const Forward& forward, const Check& 
 void run_linear(benchmark::State& state, const Sizes& s, const Backend& backend, int threads, Arithmetic arithmetic) {
   const Linear layer = make_linear(s, backend);
   const DynamicQuantizedLinear quantized = DynamicQuantizedLinear::from_float(layer);
-  const Tensor x = random_tensor({s[0], s[1]}, 1, 3);
+  const Tensor x = random_input({s[0], s[1]}, 3);
   Tensor y(Shape{s[0], s[2]});
   Workspace workspace(threads);
   const auto time = [&](const auto& timed, const auto& other, const auto& plain) {
@@ -122,7 +123,7 @@ void run_linear(benchmark::State& state, const Sizes& s, const Backend& backend,
 void run_lstm(benchmark::State& state, const Sizes& s, const Backend& backend, int threads, Arithmetic arithmetic) {
   const LSTM layer = make_lstm(s, backend);
   const DynamicQuantizedLSTM quantized = DynamicQuantizedLSTM::from_float(layer);
-  const Tensor x = random_tensor({s[3], s[4], s[0]}, 1, 3);
+  const Tensor x = random_input({s[3], s[4], s[0]}, 3);
   Tensor y(Shape{s[3], s[4], s[1]});
   Workspace workspace(threads);
   const auto time = [&](const auto& timed, const auto& other, const auto& plain) {
@@ -147,6 +148,7 @@ bool take_flag(int& argc, char** argv, const char* flag) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  parse_inputs_flag(argc, argv);
   auto shapes = parse_flags(argc, argv, {{"linear", 3}, {"lstm", 5}, {"threads", 1}});
   const bool floats = take_flag(argc, argv, "--float");
   const int threads = shapes["threads"].empty() ? 1 : static_cast<int>(shapes["threads"].back()[0]);

@@ -9,6 +9,8 @@
 namespace bytegate::bench {
 namespace {
 
+std::string inputs = "normal";
+
 Sizes parse(const std::string& flag, const std::string& text, std::size_t count) {
   Sizes sizes;
   std::istringstream in(text);
@@ -59,6 +61,31 @@ Tensor random_tensor(const Shape& shape, float bound, unsigned seed) {
   std::uniform_real_distribution<float> uniform(-bound, bound);
   Tensor t(shape);
   for (float& v : t.data) v = uniform(random);
+  return t;
+}
+
+void parse_inputs_flag(int& argc, char** argv) {
+  const std::string prefix = "--inputs=";
+  int kept = 1;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strncmp(argv[i], prefix.c_str(), prefix.size()) == 0) {
+      inputs = argv[i] + prefix.size();
+    } else {
+      argv[kept++] = argv[i];
+    }
+  }
+  argc = kept;
+  if (inputs == "normal" || inputs == "uniform" || inputs == "extremes") return;
+  std::fprintf(stderr, "%s%s: expected normal, uniform or extremes\n", prefix.c_str(), inputs.c_str());
+  std::exit(2);
+}
+
+Tensor random_input(const Shape& shape, unsigned seed) {
+  Tensor t = random_tensor(shape, 1, seed);
+  if (inputs == "uniform") return t;
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  for (float& v : t.data) v = inputs == "normal" ? normal(random) : v < 0 ? -1.0f : 1.0f;
   return t;
 }
 

@@ -24,4 +24,11 @@ std::string name_of(const std::string& kind, const Backend& backend, const std::
 /// Uniform in +-bound.
 Tensor random_tensor(const Shape& shape, float bound, unsigned seed);
 
+/// Takes --inputs=normal|uniform|extremes, how random_input is distributed, out of argv; ends the program as parse_flags does. The time
+/// of some backends depends on it.
+void parse_inputs_flag(int& argc, char** argv);
+
+/// Activations: standard normal unless parse_inputs_flag said uniform in +-1, or extremes, each value -1 or 1.
+Tensor random_input(const Shape& shape, unsigned seed);
+
 }  // namespace bytegate::bench

@@ -54,6 +54,8 @@ struct DotTile {
       unrolled<chains - 1>([&]<int c>() BYTEGATE_LAMBDA { sum = Isa::add_i(sum, sums[c + 1][m][v]); });
       acc[m][first + v] = sum;
     });
+    // In memory before the next pass: clang would keep these in registers, and the sums of that pass on the stack.
+    if constexpr (first + vectors < 4) asm volatile("" : "+m"(acc));
   }
 
   template <int c>

@@ -111,7 +111,6 @@ struct Kernels {
   std::uint32_t lhs_size;         ///< bytes of a staged activation
   std::uint32_t rhs_size;         ///< bytes of a weight: 1 (int8) or 4 (float)
   std::uint32_t splits_minus_128; ///< 1: a weight of -128 must come as -127 in segment 0 and -1 in segment 1
-  std::uint32_t lhs_offset;       ///< 128 if staged activations are signed, q - 128; 0 if unsigned
 
   /// Range of each row of x.
   void (*find_ranges)(const FloatRows* x, RowRange* ranges);

@@ -29,18 +29,19 @@ void Staging::stage(const float* x, std::size_t stride) {
   kernels_->stage_rows(&in, nullptr, nullptr, 0.0f, &out);
 }
 
-std::uint32_t Staging::element(std::size_t r, std::size_t i) const {
-  std::uint32_t value = 0;
-  std::memcpy(&value, row(r) + i * kernels_->lhs_size, kernels_->lhs_size);
-  return value;
-}
-
-std::uint8_t Staging::quantized(std::size_t r, std::size_t i) const {
-  // Some backends stage q - 128: what they stage for 0 tells.
-  Staging zero(*kernels_, 1, 1);
-  const std::uint8_t q = 0;
-  zero.stage_integers(0, {&q, 1}, 0);
-  return static_cast<std::uint8_t>(element(r, i) - zero.element(0, 0));
+std::vector<std::uint8_t> Staging::quantized(std::size_t r) const {
+  const auto k = static_cast<std::int64_t>(k_);
+  QuantizedWeight identity{k, k, std::vector<std::int8_t>(k_ * k_), std::vector<float>(k_, 1.0f)};
+  for (std::size_t i = 0; i < k_; ++i) identity.data[i * (k_ + 1)] = 1;
+  const detail::PackedWeights packed(*kernels_, identity, {}, detail::plain_order(k, kernels_->nr));
+  RowScale scale = scales_[r];
+  scale.scale = 1.0f;
+  std::vector<float> y(k_);
+  const GemmArgs args{{memory_.data() + r * stride_, stride_, &scale, 1}, packed.view(), y.data(), k_, k_, 0, packed.panels(), 0};
+  kernels_->gemm(&args);
+  std::vector<std::uint8_t> q;
+  for (float v : y) q.push_back(static_cast<std::uint8_t>(v + static_cast<float>(scale.zero_point)));
+  return q;
 }
 
 }  // namespace bytegate::testing

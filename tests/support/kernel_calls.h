@@ -23,13 +23,11 @@ class Staging {
 
   StagedRows rows() const { return {memory_.data(), stride_, const_cast<RowScale*>(scales_.data()), scales_.size()}; }
   const std::byte* row(std::size_t r) const { return memory_.data() + r * stride_; }
-  /// Activation i of row r, 0..255, whatever the form in which the backend stages it (int8 kernels).
-  std::uint8_t quantized(std::size_t r, std::size_t i) const;
+  /// The activations of row r, 0..255, whatever the form in which the backend stages them: by their product with an identity matrix.
+  std::vector<std::uint8_t> quantized(std::size_t r) const;
   RowScale scale(std::size_t r) const { return scales_[r]; }
 
  private:
-  std::uint32_t element(std::size_t r, std::size_t i) const;  ///< as staged
-
   const Kernels* kernels_;
   std::size_t k_, stride_;
   detail::AlignedBuffer memory_;
