@@ -87,6 +87,7 @@ void quantize_rows(const FloatRows* x, const RowRange* ranges, const RowScale* f
 /// The float kernels' staging: rows as they are.
 template <class Isa>
 void copy_rows(const FloatRows* x, const RowRange*, const RowScale*, float, StagedRows* out) {
+  if (x->cols == 0) return;  // nothing, and x->data may be null, from which memcpy copies not even nothing
   for (std::size_t r = 0; r < x->rows; ++r) {
     std::memcpy(static_cast<char*>(out->data) + r * out->stride, x->data + r * x->stride, x->cols * sizeof(float));
   }

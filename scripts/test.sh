@@ -39,19 +39,23 @@ only() {  # only NAME...: a pattern of just these tests
 }
 
 gxx() { configure release && build release; }
-# The other compiler's kernels, by the tests that compare their numbers.
+# The other compiler: everything but the benchmarks, and the tests that compare the numbers of its kernels.
 clangxx() {
-  local tests=(torch_conformance digest gemm_test bits_test)
-  configure clang -DBYTEGATE_BENCH=OFF -DBYTEGATE_TOOLS=OFF && build clang "${tests[@]}" && run_tests clang -R "$(only "${tests[@]}")"
+  configure clang -DBYTEGATE_BENCH=OFF && build clang &&
+    run_tests clang -R "$(only torch_conformance digest gemm_test bits_test quantize_test activations_test instructions_test)"
 }
-# What reads files that anybody may have made. (g++ warns of its own instrumentation, so warnings are no errors here.)
+# What reads files that anybody may have made, and what touches memory. (g++ warns of its own instrumentation, so warnings are no errors here.)
 asan() {
-  local tests=(safetensors_test safetensors_bad_files_test safetensors_damage_test)
-  configure asan -DBYTEGATE_WERROR=OFF -DBYTEGATE_BENCH=OFF -DBYTEGATE_TOOLS=OFF && build asan "${tests[@]}" && run_tests asan -R "$(only "${tests[@]}")"
+  local tests=(safetensors_test safetensors_bad_files_test safetensors_damage_test model_load_test bad_calls_test odd_values_test gemm_test
+    bounds_test alloc_test)
+  configure asan -DBYTEGATE_WERROR=OFF -DBYTEGATE_BENCH=OFF -DBYTEGATE_TOOLS=OFF && build asan "${tests[@]}" &&
+    BYTEGATE_TEST_SIZE=small run_tests asan -R "$(only "${tests[@]}")"
 }
 # What shares a model between threads.
 tsan() {
-  configure tsan -DBYTEGATE_WERROR=OFF -DBYTEGATE_BENCH=OFF -DBYTEGATE_TOOLS=OFF && build tsan threads_test && run_tests tsan -R "$(only threads_test)"
+  local tests=(threads_test num_threads_test)
+  configure tsan -DBYTEGATE_WERROR=OFF -DBYTEGATE_BENCH=OFF -DBYTEGATE_TOOLS=OFF && build tsan "${tests[@]}" &&
+    BYTEGATE_TEST_SIZE=small run_tests tsan -R "$(only "${tests[@]}")"
 }
 
 # A test skips a backend that the CPU cannot run; of these, which it can run going by what the kernel says, none may be skipped.
@@ -64,8 +68,8 @@ stage "g++ build" gxx
 stage "clang++" clangxx
 stage "AddressSanitizer and UBSan" asan
 stage "ThreadSanitizer" tsan
+stage "64-bit Arm" scripts/test_aarch64.sh
 for name in "${failed[@]}"; do echo "=== FAILED before the release tests: $name"; done
 echo "=== release tests, after $SECONDS s"
-# objects_test builds the library four times over; run it by its name: ctest --preset release -R objects_test
-run_tests release -E '^objects_test$' || failed+=("release tests")
+run_tests release || failed+=("release tests")
 [ ${#failed[@]} -eq 0 ]

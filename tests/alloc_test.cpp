@@ -73,6 +73,8 @@ NOINLINE void* operator new(std::size_t n) { return counted(n); }
 NOINLINE void* operator new[](std::size_t n) { return counted(n); }
 NOINLINE void* operator new(std::size_t n, std::align_val_t a) { return counted(n, static_cast<std::size_t>(a)); }
 NOINLINE void* operator new[](std::size_t n, std::align_val_t a) { return counted(n, static_cast<std::size_t>(a)); }
+NOINLINE void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return counted(n); }
+NOINLINE void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
 NOINLINE void operator delete(void* p) noexcept { std::free(p); }
 NOINLINE void operator delete[](void* p) noexcept { std::free(p); }
 NOINLINE void operator delete(void* p, std::size_t) noexcept { std::free(p); }
