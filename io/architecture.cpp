@@ -14,7 +14,7 @@ namespace bytegate {
 namespace detail {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using JsonKind = JsonValue::Kind;
 using Kind = LayerSpec::Kind;
 
 constexpr std::string_view kQuantizedDtype = "qint8";
@@ -30,9 +30,9 @@ constexpr std::pair<Kind, std::string_view> kKinds[] = {{Kind::embedding, "embed
 /// Takes the keys of one layer's object, one by one, so that what is left at the end is unknown.
 class LayerObject {
  public:
-  LayerObject(const nlohmann::json& object, std::size_t index, const std::string& what)
+  LayerObject(const JsonValue& object, std::size_t index, const std::string& what)
       : object_(object), what_(what), where_("layer " + std::to_string(index)) {
-    if (!object.is_object()) fail("is " + kind_of(object) + "; it must be an object");
+    if (object.kind != JsonKind::object) fail(std::string("is a JSON ") + object.kind_name() + "; it must be an object");
     where_ += ' ' + in_quotes(text("name"));
   }
 
@@ -40,32 +40,28 @@ class LayerObject {
     fail_bad_file(what_, "the architecture's " + where_ + ' ' + message);
   }
 
-  std::string text(const char* key) { return take(key, nullptr, &nlohmann::json::is_string, "a string").get<std::string>(); }
-
+  std::string text(const char* key) { return needed(key, take(key, JsonKind::string, "a string")).text; }
   std::string text_or(const char* key, const char* otherwise) {
-    const nlohmann::json fallback = otherwise;
-    return take(key, &fallback, &nlohmann::json::is_string, "a string").get<std::string>();
+    const JsonValue* found = take(key, JsonKind::string, "a string");
+    return found ? found->text : otherwise;
   }
 
   bool flag(const char* key, bool otherwise) {
-    const nlohmann::json fallback = otherwise;
-    return take(key, &fallback, &nlohmann::json::is_boolean, "true or false").get<bool>();
+    const JsonValue* found = take(key, JsonKind::boolean, "true or false");
+    return found ? found->truth : otherwise;
   }
 
-  std::int64_t size(const char* key) { return size(key, nullptr); }
+  std::int64_t size(const char* key) { return checked_size(key, needed(key, take(key, JsonKind::number, kSizes))); }
   std::int64_t size_or(const char* key, std::int64_t otherwise) {
-    const nlohmann::json fallback = static_cast<std::uint64_t>(otherwise);
-    return size(key, &fallback);
+    const JsonValue* found = take(key, JsonKind::number, kSizes);
+    return found ? checked_size(key, *found) : otherwise;
   }
 
   /// PyTorch's LSTM has it; it does nothing at inference.
-  void skip_number(const char* key) {
-    const nlohmann::json fallback = 0;
-    take(key, &fallback, &nlohmann::json::is_number, "a number");
-  }
+  void skip_number(const char* key) { take(key, JsonKind::number, "a number"); }
 
   void check_all_taken() const {
-    for (const auto& [key, value] : object_.items()) {
+    for (const std::string& key : object_.keys) {
       if (taken_.count(key) != 0) continue;
       std::string accepted;
       for (const std::string& known : taken_) accepted += (accepted.empty() ? "" : ", ") + known;
@@ -74,33 +70,36 @@ class LayerObject {
   }
 
  private:
-  static std::string kind_of(const nlohmann::json& value) { return std::string("a JSON ") + value.type_name(); }
+  static constexpr const char* kSizes = "an integer of 0 or more";
 
-  const nlohmann::json& take(const char* key, const nlohmann::json* otherwise, bool (nlohmann::json::*is)() const noexcept,
-                             const char* accepted) {
+  /// Null if there is none.
+  const JsonValue* take(const char* key, JsonKind kind, const char* accepted) {
     taken_.insert(key);
-    const auto found = object_.find(key);
-    if (found == object_.end()) {
-      if (otherwise == nullptr) fail(std::string("has no ") + key);
-      // Kept beside, since the caller's own goes away.
-      return fallback_ = *otherwise;
-    }
-    if (!((*found).*is)()) fail("has " + std::string(key) + " " + printable(found->dump()) + "; it must be " + accepted);
+    const JsonValue* found = object_.find(key);
+    if (found && found->kind != kind) fail_value(key, *found, accepted);
+    return found;
+  }
+
+  const JsonValue& needed(const char* key, const JsonValue* found) const {
+    if (!found) fail(std::string("has no ") + key);
     return *found;
   }
 
-  std::int64_t size(const char* key, const nlohmann::json* otherwise) {
-    const auto value = take(key, otherwise, &nlohmann::json::is_number_unsigned, "an integer of 0 or more").get<std::uint64_t>();
-    if (value > static_cast<std::uint64_t>(kMaxSize)) {
-      fail("has " + std::string(key) + " " + std::to_string(value) + "; at most " + std::to_string(kMaxSize) + " is accepted");
+  std::int64_t checked_size(const char* key, const JsonValue& value) const {
+    if (!value.whole) fail_value(key, value, kSizes);
+    if (*value.whole > static_cast<std::uint64_t>(kMaxSize)) {
+      fail("has " + std::string(key) + " " + value.text + "; at most " + std::to_string(kMaxSize) + " is accepted");
     }
-    return static_cast<std::int64_t>(value);
+    return static_cast<std::int64_t>(*value.whole);
   }
 
-  const nlohmann::json& object_;
+  [[noreturn]] void fail_value(const char* key, const JsonValue& value, const char* accepted) const {
+    fail("has " + std::string(key) + " " + printable(to_json(value)) + "; it must be " + accepted);
+  }
+
+  const JsonValue& object_;
   const std::string& what_;
   std::string where_;
-  nlohmann::json fallback_;
   std::set<std::string> taken_;
 };
 
@@ -155,43 +154,65 @@ LayerSpec parse_layer(LayerObject& object) {
   return spec;
 }
 
-// The layers' JSON, defaults left out.
+/// Writes a layer's object, keys in the order they are put, one at least.
+class ObjectWriter {
+ public:
+  void put(const char* key, const std::string& text) { put_json(key, json_string(text)); }
+  void put(const char* key, std::int64_t value) { put_json(key, std::to_string(value)); }
+  void put_unless(bool usual, const char* key, const char* json) {
+    if (!usual) put_json(key, json);
+  }
+  void put_unless(std::int64_t usual, const char* key, std::int64_t value) {
+    if (value != usual) put(key, value);
+  }
+  std::string take() { return std::move(text_.append("}")); }
 
-void put_lstm(Json& out, const LSTMConfig& config) {
-  out["kind"] = "lstm";
-  out["input_size"] = config.input_size;
-  out["hidden_size"] = config.hidden_size;
-  if (config.num_layers != 1) out["num_layers"] = config.num_layers;
-  if (!config.bias) out["bias"] = false;
-  if (config.batch_first) out["batch_first"] = true;
-  if (config.bidirectional) out["bidirectional"] = true;
-  if (config.proj_size != 0) out["proj_size"] = config.proj_size;
+ private:
+  void put_json(const char* key, const std::string& json) {
+    text_ += text_.empty() ? '{' : ',';
+    text_ += json_string(key) + ':' + json;
+  }
+
+  std::string text_;
+};
+
+// Defaults are left out.
+
+void put_lstm(ObjectWriter& out, const LSTMConfig& config) {
+  out.put("kind", "lstm");
+  out.put("input_size", config.input_size);
+  out.put("hidden_size", config.hidden_size);
+  out.put_unless(std::int64_t{1}, "num_layers", config.num_layers);
+  out.put_unless(config.bias, "bias", "false");
+  out.put_unless(!config.batch_first, "batch_first", "true");
+  out.put_unless(!config.bidirectional, "bidirectional", "true");
+  out.put_unless(std::int64_t{0}, "proj_size", config.proj_size);
 }
 
 template <class AnyLinear>
-void put_linear(Json& out, const AnyLinear& linear) {
-  out["kind"] = "linear";
-  out["in_features"] = linear.in_features();
-  out["out_features"] = linear.out_features();
-  if (!linear.bias()) out["bias"] = false;
-  if (linear.relu()) out["relu"] = true;
+void put_linear(ObjectWriter& out, const AnyLinear& linear) {
+  out.put("kind", "linear");
+  out.put("in_features", linear.in_features());
+  out.put("out_features", linear.out_features());
+  out.put_unless(linear.bias().has_value(), "bias", "false");
+  out.put_unless(!linear.relu(), "relu", "true");
 }
 
 template <class AnyEmbedding>
-void put_embedding(Json& out, const AnyEmbedding& embedding) {
-  out["kind"] = "embedding";
-  out["num_embeddings"] = embedding.num_embeddings();
-  out["embedding_dim"] = embedding.embedding_dim();
+void put_embedding(ObjectWriter& out, const AnyEmbedding& embedding) {
+  out.put("kind", "embedding");
+  out.put("num_embeddings", embedding.num_embeddings());
+  out.put("embedding_dim", embedding.embedding_dim());
 }
 
-void put(Json& out, const Linear& l) { put_linear(out, l); }
-void put(Json& out, const DynamicQuantizedLinear& l) { put_linear(out, l); }
-void put(Json& out, const LSTM& l) { put_lstm(out, l.config()); }
-void put(Json& out, const DynamicQuantizedLSTM& l) { put_lstm(out, l.config()); }
-void put(Json& out, const Embedding& l) { put_embedding(out, l); }
-void put(Json& out, const QuantizedEmbedding& l) { put_embedding(out, l); }
-void put(Json& out, const ReLU&) { out["kind"] = "relu"; }
-void put(Json& out, const Flatten&) { out["kind"] = "flatten"; }
+void put(ObjectWriter& out, const Linear& l) { put_linear(out, l); }
+void put(ObjectWriter& out, const DynamicQuantizedLinear& l) { put_linear(out, l); }
+void put(ObjectWriter& out, const LSTM& l) { put_lstm(out, l.config()); }
+void put(ObjectWriter& out, const DynamicQuantizedLSTM& l) { put_lstm(out, l.config()); }
+void put(ObjectWriter& out, const Embedding& l) { put_embedding(out, l); }
+void put(ObjectWriter& out, const QuantizedEmbedding& l) { put_embedding(out, l); }
+void put(ObjectWriter& out, const ReLU&) { out.put("kind", "relu"); }
+void put(ObjectWriter& out, const Flatten&) { out.put("kind", "flatten"); }
 
 std::optional<Scheme> scheme_of(const Layer& layer) {
   if (const auto* l = std::get_if<DynamicQuantizedLinear>(&layer)) return l->scheme();
@@ -202,12 +223,12 @@ std::optional<Scheme> scheme_of(const Layer& layer) {
 }  // namespace
 
 std::vector<LayerSpec> parse_architecture(const std::string& text, const std::string& what) {
-  const nlohmann::json layers = parse_json(text, what + ": the architecture");
-  if (!layers.is_array())
-    fail_bad_file(what, std::string("the architecture is a JSON ") + layers.type_name() + "; it must be a list of layers");
+  const JsonValue layers = parse_json(text, what + ": the architecture");
+  if (layers.kind != JsonKind::array)
+    fail_bad_file(what, std::string("the architecture is a JSON ") + layers.kind_name() + "; it must be a list of layers");
   std::vector<LayerSpec> specs;
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    LayerObject object(layers[i], i, what);
+  for (std::size_t i = 0; i < layers.items.size(); ++i) {
+    LayerObject object(layers.items[i], i, what);
     specs.push_back(parse_layer(object));
   }
   return specs;
@@ -224,17 +245,18 @@ std::optional<Scheme> common_scheme(const NamedLayers& layers) {
 
 std::string architecture_text(const NamedLayers& layers) {
   const std::optional<Scheme> common = common_scheme(layers);
-  Json list = Json::array();
+  std::string list = "[";
   for (const auto& [name, layer] : layers) {
-    Json out;
-    out["name"] = name;
+    ObjectWriter out;
+    out.put("name", name);
     std::visit([&](const auto& l) { put(out, l); }, layer);
     const std::optional<Scheme> scheme = scheme_of(layer);
-    if (scheme || std::holds_alternative<QuantizedEmbedding>(layer)) out["dtype"] = kQuantizedDtype;
-    if (scheme && scheme != common) out["scheme"] = to_string(*scheme);
-    list.push_back(std::move(out));
+    if (scheme || std::holds_alternative<QuantizedEmbedding>(layer)) out.put("dtype", std::string(kQuantizedDtype));
+    if (scheme && scheme != common) out.put("scheme", to_string(*scheme));
+    if (list.size() > 1) list += ',';
+    list += out.take();
   }
-  return dump_json(list);
+  return std::move(list.append("]"));
 }
 
 }  // namespace detail

@@ -1,57 +1,174 @@
 #include "io/json.h"
 
+#include <nlohmann/json.hpp>
 #include <set>
-#include <vector>
 
 #include "io/text.h"
 
 namespace bytegate::detail {
 namespace {
 
+using Json = nlohmann::json;
+
 // The tree takes some 20 times the text's memory, so both are bounded; real architectures have a few thousand bytes.
 constexpr std::size_t kMaxText = std::size_t{1} << 20;
-constexpr int kMaxDepth = 16;
+constexpr std::size_t kMaxDepth = 16;
+
+/// The part of a parser's message that helps: "[json.exception...] parse error at line 1, column 9: this".
+std::string problem_of(const Json::exception& error) {
+  std::string text = error.what();
+  if (const std::size_t colon = text.find(": "); colon != std::string::npos) text.erase(0, colon + 2);
+  return printable(text);
+}
+
+/// From the parser's events to ours.
+class Relay : public nlohmann::json_sax<Json> {
+ public:
+  explicit Relay(JsonEvents& to) : to_(to) {}
+
+  bool null() override { return to_.null(), true; }
+  bool boolean(bool value) override { return to_.boolean(value), true; }
+  bool number_integer(number_integer_t value) override { return to_.number(std::nullopt, std::to_string(value)), true; }
+  bool number_unsigned(number_unsigned_t value) override { return to_.number(value, std::to_string(value)), true; }
+  bool number_float(number_float_t, const string_t& text) override { return to_.number(std::nullopt, text), true; }
+  bool string(string_t& value) override { return to_.string(std::move(value)), true; }
+  bool binary(binary_t&) override { return false; }  // not in text
+  bool start_object(std::size_t) override { return to_.start_object(), true; }
+  bool key(string_t& name) override { return to_.key(std::move(name)), true; }
+  bool end_object() override { return to_.end_object(), true; }
+  bool start_array(std::size_t) override { return to_.start_array(), true; }
+  bool end_array() override { return to_.end_array(), true; }
+  bool parse_error(std::size_t position, const std::string&, const Json::exception& error) override {
+    to_.syntax_error(position, problem_of(error));
+    return false;
+  }
+
+ private:
+  JsonEvents& to_;
+};
+
+class TreeBuilder : public JsonEvents {
+ public:
+  explicit TreeBuilder(const std::string& what) : what_(what) {}
+
+  JsonValue take() { return std::move(root_); }
+
+  void null() override { put({}); }
+  void boolean(bool value) override {
+    JsonValue v = of_kind(JsonValue::Kind::boolean);
+    v.truth = value;
+    put(std::move(v));
+  }
+  void number(std::optional<std::uint64_t> whole, std::string_view text) override {
+    JsonValue v = of_kind(JsonValue::Kind::number);
+    v.whole = whole;
+    v.text = text;
+    put(std::move(v));
+  }
+  void string(std::string value) override {
+    JsonValue v = of_kind(JsonValue::Kind::string);
+    v.text = std::move(value);
+    put(std::move(v));
+  }
+  void start_object() override { open(JsonValue::Kind::object); }
+  void key(std::string name) override {
+    if (!open_.back().names.insert(name).second) fail_bad_file(what_, "the key " + in_quotes(name) + " appears twice in one object");
+    open_.back().value.keys.push_back(std::move(name));
+  }
+  void end_object() override { close(); }
+  void start_array() override { open(JsonValue::Kind::array); }
+  void end_array() override { close(); }
+  [[noreturn]] void syntax_error(std::size_t, const std::string& problem) override {
+    fail_bad_file(what_, "not valid JSON: " + problem);
+  }
+
+ private:
+  struct Open {
+    JsonValue value;
+    std::set<std::string> names;
+  };
+
+  static JsonValue of_kind(JsonValue::Kind kind) {
+    JsonValue value;
+    value.kind = kind;
+    return value;
+  }
+  void open(JsonValue::Kind kind) {
+    if (open_.size() > kMaxDepth) fail_bad_file(what_, "nested more than " + std::to_string(kMaxDepth) + " deep");
+    open_.push_back({of_kind(kind), {}});
+  }
+  void close() {
+    JsonValue value = std::move(open_.back().value);
+    open_.pop_back();
+    put(std::move(value));
+  }
+  void put(JsonValue value) { (open_.empty() ? root_ : open_.back().value.items.emplace_back()) = std::move(value); }
+
+  const std::string& what_;
+  std::vector<Open> open_;
+  JsonValue root_;
+};
 
 }  // namespace
 
-nlohmann::json parse_json(const std::string& text, const std::string& what) {
+void read_json(std::string_view text, JsonEvents& events) {
+  Relay relay(events);
+  Json::sax_parse(text.begin(), text.end(), &relay);
+}
+
+const char* JsonValue::kind_name() const {
+  static constexpr const char* names[] = {"null", "boolean", "number", "string", "array", "object"};
+  return names[static_cast<std::size_t>(kind)];
+}
+
+const JsonValue* JsonValue::find(std::string_view key) const {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (keys[i] == key) return &items[i];
+  }
+  return nullptr;
+}
+
+JsonValue parse_json(const std::string& text, const std::string& what) {
   if (text.size() > kMaxText) {
     fail_bad_file(what, std::to_string(text.size()) + " bytes of JSON; at most " + std::to_string(kMaxText) + " are accepted");
   }
   if (text.find('\0') != std::string::npos) fail_bad_file(what, "a zero byte in the JSON");
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto check = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
-    using Event = nlohmann::json::parse_event_t;
-    if (depth > kMaxDepth) fail_bad_file(what, "nested more than " + std::to_string(kMaxDepth) + " deep");
-    if (event == Event::object_start) keys.emplace_back();
-    if (event == Event::object_end) keys.pop_back();
-    if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second) {
-      fail_bad_file(what, "the key " + in_quotes(parsed.get<std::string>()) + " appears twice in one object");
-    }
-    return true;
-  };
-  try {
-    return nlohmann::json::parse(text, check);
-  } catch (const nlohmann::json::exception& error) {
-    fail_bad_file(what, "not valid JSON: " + printable(json_problem(error)));
-  }
+  TreeBuilder builder(what);
+  read_json(text, builder);
+  return builder.take();
 }
 
-std::string dump_json(const nlohmann::ordered_json& value) {
+std::string to_json(const JsonValue& value) {
+  switch (value.kind) {
+    case JsonValue::Kind::null:
+      return "null";
+    case JsonValue::Kind::boolean:
+      return value.truth ? "true" : "false";
+    case JsonValue::Kind::number:
+      return value.text;
+    case JsonValue::Kind::string:
+      return json_string(value.text);
+    case JsonValue::Kind::array:
+    case JsonValue::Kind::object:
+      break;
+  }
+  const bool object = value.kind == JsonValue::Kind::object;
+  std::string out;
+  for (std::size_t i = 0; i < value.items.size(); ++i) {
+    out += (i == 0 ? "" : ",") + (object ? json_string(value.keys[i]) + ':' : "") + to_json(value.items[i]);
+  }
+  return std::string(object ? "{" : "[") + out + (object ? "}" : "]");
+}
+
+std::string json_string(const std::string& text) {
+  const Json value = text;
   try {
     return value.dump();
-  } catch (const nlohmann::ordered_json::exception&) {
+  } catch (const Json::exception&) {
     // Escapes what is wrong, so that the message itself can be printed.
-    const std::string shown = value.dump(-1, ' ', true, nlohmann::ordered_json::error_handler_t::replace);
-    throw Error(ErrorCode::invalid_argument,
-                "the text " + printable(shown) + " is not valid UTF-8, which safetensors files need");
+    const std::string shown = value.dump(-1, ' ', true, Json::error_handler_t::replace);
+    throw Error(ErrorCode::invalid_argument, "the text " + printable(shown) + " is not valid UTF-8, which safetensors files need");
   }
-}
-
-std::string json_problem(const nlohmann::json::exception& error) {
-  std::string text = error.what();
-  if (const std::size_t colon = text.find(": "); colon != std::string::npos) text.erase(0, colon + 2);
-  return text;
 }
 
 }  // namespace bytegate::detail

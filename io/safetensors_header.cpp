@@ -25,31 +25,28 @@ constexpr std::uint64_t kMaxNumber = std::numeric_limits<std::int64_t>::max();
 
 /// Receives the header's JSON piece by piece. Anything out of place throws at once, so nesting cannot go deeper than the
 /// format's own three levels.
-class HeaderSax : public nlohmann::json_sax<nlohmann::json> {
+class HeaderReader : public JsonEvents {
  public:
-  HeaderSax(std::uint64_t data_size, const std::string& what) : data_size_(data_size), what_(what) {}
+  HeaderReader(std::uint64_t data_size, const std::string& what) : data_size_(data_size), what_(what) {}
 
   Header take() { return std::move(header_); }
 
-  bool null() override { fail_kind("null"); }
-  bool boolean(bool) override { fail_kind("a boolean"); }
-  bool number_integer(number_integer_t value) override { fail_kind("the negative number " + std::to_string(value)); }
-  bool number_float(number_float_t, const string_t& text) override { fail_kind("the number " + text.substr(0, 40)); }
-  bool binary(binary_t&) override { fail_kind("binary data"); }
+  void null() override { fail_kind("null"); }
+  void boolean(bool) override { fail_kind("a boolean"); }
 
-  bool number_unsigned(number_unsigned_t value) override {
-    if (where_ != Where::shape && where_ != Where::offsets) fail_kind("a number");
-    if (value > kMaxNumber) fail_kind("the number " + std::to_string(value));
+  void number(std::optional<std::uint64_t> whole, std::string_view text) override {
+    if (whole && where_ != Where::shape && where_ != Where::offsets) fail_kind("a number");
+    const bool negative = text.front() == '-' && text.find_first_of(".eE") == std::string_view::npos;
+    if (!whole || *whole > kMaxNumber) fail_kind((negative ? "the negative number " : "the number ") + std::string(text.substr(0, 40)));
     if (where_ == Where::shape) {
-      entry_.shape.push_back(static_cast<std::int64_t>(value));
+      entry_.shape.push_back(static_cast<std::int64_t>(*whole));
     } else {
-      if (offsets_ < 2) (offsets_ == 0 ? entry_.begin : entry_.end) = value;
+      if (offsets_ < 2) (offsets_ == 0 ? entry_.begin : entry_.end) = *whole;
       ++offsets_;
     }
-    return true;
   }
 
-  bool string(string_t& value) override {
+  void string(std::string value) override {
     if (where_ == Where::metadata) {
       header_.metadata[key_] = std::move(value);
     } else if (where_ == Where::entry && key_ == "dtype") {
@@ -58,14 +55,13 @@ class HeaderSax : public nlohmann::json_sax<nlohmann::json> {
     } else {
       fail_kind("a string");
     }
-    return true;
   }
 
-  bool start_object(std::size_t) override {
+  void start_object() override {
     switch (where_) {
       case Where::outside:
         where_ = Where::root;
-        return true;
+        break;
       case Where::root:
         if (key_ == kMetadataKey) {
           where_ = Where::metadata;
@@ -75,13 +71,13 @@ class HeaderSax : public nlohmann::json_sax<nlohmann::json> {
           entry_.name = key_;
         }
         keys_.clear();
-        return true;
+        break;
       default:
         fail_kind("an object");
     }
   }
 
-  bool key(string_t& value) override {
+  void key(std::string value) override {
     if (where_ == Where::root) {
       if (!names_.insert(value).second) fail("the name " + in_quotes(value) + " appears twice");
     } else if (!keys_.insert(value).second) {
@@ -92,19 +88,17 @@ class HeaderSax : public nlohmann::json_sax<nlohmann::json> {
       fail_entry("has the unknown key " + in_quotes(value) + "; accepted are dtype, shape and data_offsets");
     }
     key_ = std::move(value);
-    return true;
   }
 
-  bool end_object() override {
+  void end_object() override {
     if (where_ == Where::entry) {
       check_entry();
       header_.entries.push_back(std::move(entry_));
     }
     where_ = where_ == Where::root ? Where::outside : Where::root;
-    return true;
   }
 
-  bool start_array(std::size_t) override {
+  void start_array() override {
     if (where_ == Where::entry && key_ == "shape") {
       where_ = Where::shape;
     } else if (where_ == Where::entry && key_ == "data_offsets") {
@@ -113,19 +107,17 @@ class HeaderSax : public nlohmann::json_sax<nlohmann::json> {
     } else {
       fail_kind("an array");
     }
-    return true;
   }
 
-  bool end_array() override {
+  void end_array() override {
     if (where_ == Where::offsets && offsets_ != 2) {
       fail_entry("has " + std::to_string(offsets_) + " data_offsets; it takes 2, begin and end");
     }
     where_ = Where::entry;
-    return true;
   }
 
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::json::exception& error) override {
-    fail("the header is not valid JSON at byte " + std::to_string(position) + ": " + printable(json_problem(error)));
+  [[noreturn]] void syntax_error(std::size_t position, const std::string& problem) override {
+    fail("the header is not valid JSON at byte " + std::to_string(position) + ": " + problem);
   }
 
  private:
@@ -262,9 +254,9 @@ Header parse_header(std::string_view text, std::uint64_t data_size, const std::s
   if (text[last] == '\n' || text[last] == '\r' || text[last] == '\t') {
     fail_bad_file(what, "the header is padded with " + in_quotes(text.substr(last, 1)) + "; it may be padded with spaces only");
   }
-  HeaderSax sax(data_size, what);
-  nlohmann::json::sax_parse(text.begin(), text.end(), &sax);
-  Header header = sax.take();
+  HeaderReader reader(data_size, what);
+  read_json(text, reader);
+  Header header = reader.take();
   std::sort(header.entries.begin(), header.entries.end(), [](const HeaderEntry& a, const HeaderEntry& b) {
     return std::tie(a.begin, a.end, a.name) < std::tie(b.begin, b.end, b.name);
   });

@@ -16,14 +16,14 @@ namespace {
 }  // namespace
 
 void SafetensorsWriter::set_metadata(const std::string& key, const std::string& value) {
-  detail::dump_json(key);
-  detail::dump_json(value);
+  detail::json_string(key);  // throws where it cannot be written
+  detail::json_string(value);
   metadata_[key] = value;
 }
 
 void SafetensorsWriter::add(const std::string& name, std::string_view dtype, std::span<const std::int64_t> shape,
                             std::span<const std::byte> data) {
-  detail::dump_json(name);
+  detail::json_string(name);
   const std::string tensor = "tensor " + detail::in_quotes(name);
   if (name == detail::kMetadataKey) fail_argument(tensor + ": the format keeps this name for itself");
   const std::uint64_t element = detail::dtype_size(dtype);
@@ -56,15 +56,15 @@ std::string SafetensorsWriter::header() const {
   std::string text(8, '\0');  // place of the length
   text += '{';
   if (!metadata_.empty()) {
-    text += detail::dump_json(std::string(detail::kMetadataKey)) + ":{";
-    for (const auto& [key, value] : metadata_) text += detail::dump_json(key) + ':' + detail::dump_json(value) + ',';
+    text += detail::json_string(std::string(detail::kMetadataKey)) + ":{";
+    for (const auto& [key, value] : metadata_) text += detail::json_string(key) + ':' + detail::json_string(value) + ',';
     text.back() = '}';
     text += ',';
   }
   std::size_t begin = 0;
   for (const Entry& entry : entries_) {
     const std::size_t end = begin + entry.data.size();
-    text += detail::dump_json(entry.name) + ":{\"dtype\":\"" + entry.dtype + "\",\"shape\":[";
+    text += detail::json_string(entry.name) + ":{\"dtype\":\"" + entry.dtype + "\",\"shape\":[";
     for (std::size_t i = 0; i < entry.shape.size(); ++i) {
       if (i > 0) text += ',';
       text += std::to_string(entry.shape[i]);
