@@ -36,7 +36,7 @@ void require(bool condition, const std::string& message) {
 }
 
 bool complete(const Kernels& k, std::uint32_t rhs_size) {
-  return k.mr > 0 && k.nr > 0 && k.nr % 4 == 0 && k.kr > 0 && k.kr <= 64 && k.lhs_size > 0 && k.rhs_size == rhs_size &&
+  return k.mr > 0 && k.nr > 0 && k.nr % 4 == 0 && k.nb > 0 && k.nr % k.nb == 0 && k.kr > 0 && k.kr <= 64 && k.lhs_size > 0 && k.rhs_size == rhs_size &&
          k.splits_minus_128 <= 1 && k.find_ranges && k.stage_rows && k.gemm && k.lstm_step;
 }
 

@@ -24,11 +24,13 @@ std::atomic<long> products{0};                   // kernels are called from any 
 /// Element (n, k) of a packed weight matrix, as PackedMatrix describes its layout.
 int weight_at(const bytegate::PackedMatrix& rhs, std::size_t n, std::size_t k) {
   const std::size_t nr = scalar_kernels->int8.nr;
+  const std::size_t nb = scalar_kernels->int8.nb;
   const std::size_t kr = scalar_kernels->int8.kr;
+  const std::size_t p = n % nr;
   const auto* data = static_cast<const std::int8_t*>(rhs.data);
   int sum = 0;  // a weight is the sum of its segments; there is more than one only where splits_minus_128 asks for it
   for (std::size_t s = 0; s < rhs.segments; ++s)
-    sum += data[(((n / nr * rhs.segments + s) * rhs.k_groups + k / kr) * nr + n % nr) * kr + k % kr];
+    sum += data[(((n / nr * rhs.segments + s) * (nr / nb) + p / nb) * rhs.k_groups + k / kr) * nb * kr + p % nb * kr + k % kr];
   return sum;
 }
 

@@ -36,17 +36,18 @@ struct DotTile {
 
   template <int first>
   BYTEGATE_INLINE void run_pass(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs) {
-    constexpr std::size_t group = 4 * Isa::width * Isa::kr, lhs_group = Isa::kr * Isa::lhs_size;  // bytes of one k group
+    constexpr std::size_t group = Isa::nb * Isa::kr, lhs_group = Isa::kr * Isa::lhs_size;  // bytes of one k group
+    const std::size_t block = rhs.k_groups * group;                                       // of nb channels
     Sums sums;
     unrolled<chains * rows * vectors>([&]<int i>() BYTEGATE_LAMBDA { sums[i / (rows * vectors)][i / vectors % rows][i % vectors] = Isa::set_i(0); });
     const auto* a = static_cast<const std::uint8_t*>(lhs);
-    const auto* w = static_cast<const std::int8_t*>(panel) + first * Isa::width * Isa::kr;
+    const auto* w = static_cast<const std::int8_t*>(panel);
     std::size_t groups = rhs.k_groups;
     for (; groups >= chains; groups -= chains, a += chains * lhs_group, w += chains * group) {
-      unrolled<chains>([&]<int c>() BYTEGATE_LAMBDA { step<c>(sums, a + c * lhs_group, stride, w + c * group); });
+      unrolled<chains>([&]<int c>() BYTEGATE_LAMBDA { step<first, c>(sums, a + c * lhs_group, stride, w + c * group, block); });
     }
     if constexpr (chains > 1) {
-      for (; groups > 0; --groups, a += lhs_group, w += group) step<0>(sums, a, stride, w);
+      for (; groups > 0; --groups, a += lhs_group, w += group) step<first, 0>(sums, a, stride, w, block);
     }
     unrolled<rows * vectors>([&]<int i>() BYTEGATE_LAMBDA {
       constexpr int m = i / vectors, v = i % vectors;
@@ -58,10 +59,13 @@ struct DotTile {
     if constexpr (first + vectors < 4) asm volatile("" : "+m"(acc));
   }
 
-  template <int c>
-  static BYTEGATE_INLINE void step(Sums& sums, const std::uint8_t* a, std::size_t stride, const std::int8_t* w) {
+  template <int first, int c>
+  static BYTEGATE_INLINE void step(Sums& sums, const std::uint8_t* a, std::size_t stride, const std::int8_t* w, std::size_t block) {
     typename Isa::Rhs b[vectors];
-    unrolled<vectors>([&]<int v>() BYTEGATE_LAMBDA { b[v] = Isa::load_rhs(w + v * Isa::width * Isa::kr); });
+    unrolled<vectors>([&]<int v>() BYTEGATE_LAMBDA {
+      constexpr std::size_t p = (first + v) * Isa::width;
+      b[v] = Isa::load_rhs(w + p / Isa::nb * block + p % Isa::nb * Isa::kr);
+    });
     unrolled<rows>([&]<int m>() BYTEGATE_LAMBDA {
       const auto row = Isa::load_lhs(a + m * stride);
       unrolled<vectors>([&]<int v>() BYTEGATE_LAMBDA { sums[c][m][v] = Isa::dot(sums[c][m][v], row, b[v]); });

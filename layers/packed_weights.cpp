@@ -54,8 +54,8 @@ void PackedWeights::allocate(const Kernels& kernels, std::int64_t rows, std::int
 }
 
 std::size_t PackedWeights::index(std::size_t n, std::size_t k, std::size_t segment) const noexcept {
-  const std::size_t nr = kernels_->nr, kr = kernels_->kr;
-  return (((n / nr * view_.segments + segment) * view_.k_groups + k / kr) * nr + n % nr) * kr + k % kr;
+  const std::size_t nr = kernels_->nr, nb = kernels_->nb, kr = kernels_->kr, p = n % nr;
+  return (((n / nr * view_.segments + segment) * (nr / nb) + p / nb) * view_.k_groups + k / kr) * nb * kr + p % nb * kr + k % kr;
 }
 
 void PackedWeights::set_bias(std::span<const float> bias, std::span<const std::int64_t> order) {

@@ -222,7 +222,7 @@ TEST_P(GemmTest, PackingIsAsDocumented) {
     weight.data[0] = -128;
     const detail::PackedWeights packed(kernels, weight, {}, detail::plain_order(n, kernels.nr));
     const PackedMatrix& view = packed.view();
-    const std::size_t nr = kernels.nr, kr = kernels.kr;
+    const std::size_t nr = kernels.nr, nb = kernels.nb, kr = kernels.kr;
     const std::size_t groups = (static_cast<std::size_t>(k) + kr - 1) / kr, segments = kernels.splits_minus_128 ? 2 : 1;
     ASSERT_EQ(view.k_groups, groups);
     ASSERT_EQ(view.segments, segments);
@@ -233,7 +233,8 @@ TEST_P(GemmTest, PackingIsAsDocumented) {
         const int w = inside ? weight.data[row * static_cast<std::size_t>(k) + col] : 0;
         sum += w;
         for (std::size_t s = 0; s < segments; ++s) {
-          const std::size_t at = (((row / nr * segments + s) * groups + col / kr) * nr + row % nr) * kr + col % kr;
+          const std::size_t p = row % nr;
+          const std::size_t at = (((row / nr * segments + s) * (nr / nb) + p / nb) * groups + col / kr) * nb * kr + p % nb * kr + col % kr;
           const int expected = segments == 1 ? w : s == 0 ? std::max(w, -127) : w == -128 ? -1 : 0;
           ASSERT_EQ(static_cast<const std::int8_t*>(view.data)[at], expected)
               << "row " << row << " column " << col << " segment " << s;

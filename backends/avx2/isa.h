@@ -8,7 +8,7 @@
 namespace {
 
 struct Isa : Avx2Vectors {
-  static constexpr std::uint32_t mr = 6, float_mr = 3, kr = 2, splits_minus_128 = 0;
+  static constexpr std::uint32_t mr = 6, float_mr = 3, nb = 16, kr = 2, splits_minus_128 = 0;
   static constexpr std::uint32_t lhs_size = 2, independent_sums = 4;
   static constexpr std::int32_t lhs_offset = 0;
   // Six rows by two vectors of sums, two of weights, an activation and a product: all 16 registers.

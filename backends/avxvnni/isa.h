@@ -11,7 +11,7 @@
 namespace {
 
 struct Isa : Avx2Vectors {
-  static constexpr std::uint32_t mr = 3, float_mr = 3, kr = 4, splits_minus_128 = 0;
+  static constexpr std::uint32_t mr = 3, float_mr = 3, nb = 32, kr = 4, splits_minus_128 = 0;
   static constexpr std::uint32_t lhs_size = 1, independent_sums = 8;
   static constexpr std::int32_t lhs_offset = 0;
   template <int rows>

@@ -102,7 +102,7 @@ struct SmlalTile {
 };
 
 struct Isa : NeonVectors {
-  static constexpr std::uint32_t mr = 4, float_mr = 6, kr = 2, splits_minus_128 = 1;
+  static constexpr std::uint32_t mr = 4, float_mr = 6, nb = 16, kr = 2, splits_minus_128 = 1;
   template <int rows>
   using Int8Tile = SmlalTile<rows>;
   static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) { return vpadalq_s16(acc, vmull_s8(vget_low_s8(a), vget_low_s8(w))); }

@@ -65,7 +65,7 @@ struct SdotTile {
 };
 
 struct Isa : NeonVectors {
-  static constexpr std::uint32_t mr = 4, float_mr = 6, kr = 4, splits_minus_128 = 0;
+  static constexpr std::uint32_t mr = 4, float_mr = 6, nb = 16, kr = 4, splits_minus_128 = 0;
   template <int rows>
   using Int8Tile = SdotTile<rows>;
   static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) { return vdotq_s32(acc, a, w); }

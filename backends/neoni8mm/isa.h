@@ -92,7 +92,7 @@ struct Int8Tile<1> {
 };
 
 struct Isa : NeonVectors {
-  static constexpr std::uint32_t mr = 6, float_mr = 6, kr = 8, splits_minus_128 = 0;
+  static constexpr std::uint32_t mr = 6, float_mr = 6, nb = 16, kr = 8, splits_minus_128 = 0;
   template <int rows>
   using Int8Tile = ::Int8Tile<rows>;
   static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) { return vmmlaq_s32(acc, a, w); }

@@ -11,7 +11,7 @@
 namespace {
 
 struct Isa {
-  static constexpr std::uint32_t width = 1, mr = 1, float_mr = 1, kr = 4, splits_minus_128 = 0;
+  static constexpr std::uint32_t width = 1, mr = 1, float_mr = 1, nb = 4, kr = 4, splits_minus_128 = 0;
   static constexpr std::uint32_t lhs_size = 1, independent_sums = 4;
   static constexpr std::int32_t lhs_offset = 0;
   using F = float;

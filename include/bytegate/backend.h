@@ -58,8 +58,9 @@ struct StagedRows {
   std::size_t rows;
 };
 
-/// The right operand: a weight matrix [n, k] in panels of nr output channels. Element (n, k) of segment s lies at
-///   data + (((n / nr * segments + s) * k_groups + k / kr) * nr + n % nr) * kr + k % kr     (in elements)
+/// The right operand: a weight matrix [n, k] in panels of nr output channels, in which nb channels lie together. With p = n % nr, element
+/// (n, k) of segment s lies at
+///   data + (((n / nr * segments + s) * (nr / nb) + p / nb) * k_groups + k / kr) * nb * kr + p % nb * kr + k % kr     (in elements)
 /// with zeros where n or k runs past the end. All arrays are 64-byte aligned and padded to whole panels.
 struct PackedMatrix {
   const void* data;
@@ -107,6 +108,7 @@ struct LstmStepArgs {
 struct Kernels {
   std::uint32_t mr;               ///< rows a tile handles at once
   std::uint32_t nr;               ///< channels of a panel, a multiple of 4
+  std::uint32_t nb;               ///< channels of a panel that lie together, a divisor of nr
   std::uint32_t kr;               ///< consecutive k of a channel
   std::uint32_t lhs_size;         ///< bytes of a staged activation
   std::uint32_t rhs_size;         ///< bytes of a weight: 1 (int8) or 4 (float)
