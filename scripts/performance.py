@@ -38,11 +38,12 @@ def measure(arguments):
     rounds = arguments.rounds or (1 if arguments.quick else 5)
     seconds = 0.02 if arguments.quick else 0.2
     builds = arguments.build or [ROOT / "build/release"]
-    results = performance_measure.measure(results, builds, parts, rounds, seconds, arguments.peers)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(results, indent=1) + "\n")
-    print(f"wrote {arguments.out}")
-    print(performance_report.scaling_table(results))
+    def save(found):
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(found, indent=1) + "\n")
+        print(f"wrote {arguments.out}", flush=True)
+
+    performance_measure.measure(results, builds, parts, rounds, seconds, arguments.peers, save)
 
 
 def report(arguments):

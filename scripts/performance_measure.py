@@ -142,15 +142,18 @@ def parse_peers(text, what):
     return {"what": text.splitlines()[0].split(";")[0], "rows": rows}
 
 
-def measure(results, builds, parts, rounds, seconds, peer_files):
-    kernels, layers, sweeps = {}, {}, Runs()
+def measure(results, builds, parts, rounds, seconds, peer_files, save):
+    """Calls save(results) after every round, with the medians of the rounds until then: a run that is cut short has not been for nothing."""
+    kernels, layers, threads_runs, sweeps = {}, {}, Runs(), Runs()
+    if "peers" in parts and peer_files:
+        results["peers"] = [parse_peers(path.read_text(), path.name) for path in peer_files]
     benchmarked = set(parts) - {"peers"}
     if benchmarked:
         for build in builds:
             check_build(build)
         compilers = {build: compiler_of(build) for build in builds}
         backends = backends_of(builds[0])
-        results |= {"machine": machine(), "rounds": rounds, "backends": backends, "seconds": seconds}
+        results |= {"machine": machine(), "backends": backends, "seconds": seconds}
         cpus = os.cpu_count() or 1
         best = f"--benchmark_filter=^[^/]+/{backends[0]}/"
         swept = sorted({shape(v) for values, shape in SWEEPS.values() for v in values})
@@ -164,18 +167,17 @@ def measure(results, builds, parts, rounds, seconds, peer_files):
         bench_layers = builds[0] / "bench/bench_layers"
         if "threads" in parts and cpus > 1:
             for threads in (1, cpus):
-                layers.setdefault("threads", Runs()).add(bench_layers, flags(linear=LINEAR, lstm=LSTM) + [f"--threads={threads}", best], seconds)
+                threads_runs.add(bench_layers, flags(linear=LINEAR, lstm=LSTM) + [f"--threads={threads}", best], seconds)
         if "sweeps" in parts:
             sweeps.add(bench_layers, flags(lstm=swept) + ["--float", best], seconds)
-
-    if "kernels" in parts:
-        results["kernels"] = {compiler: runs.medians() for compiler, runs in kernels.items()}
-    if "threads" in parts:
-        results["threads"] = layers.pop("threads", Runs()).medians()
-    if "layers" in parts:
-        results["layers"] = {compiler: runs.medians() for compiler, runs in layers.items()}
-    if "sweeps" in parts:
-        results["sweeps"] = sweeps.medians()
-    if "peers" in parts and peer_files:
-        results["peers"] = [parse_peers(path.read_text(), path.name) for path in peer_files]
-    return results
+        results["rounds"] = number + 1
+        if "kernels" in parts:
+            results["kernels"] = {compiler: runs.medians() for compiler, runs in kernels.items()}
+        if "threads" in parts:
+            results["threads"] = threads_runs.medians()
+        if "layers" in parts:
+            results["layers"] = {compiler: runs.medians() for compiler, runs in layers.items()}
+        if "sweeps" in parts:
+            results["sweeps"] = sweeps.medians()
+        save(results)
+    save(results)
