@@ -11,11 +11,12 @@
 namespace {
 
 struct Isa : Avx2Vectors {
-  static constexpr std::uint32_t mr = 3, float_mr = 3, nb = 32, kr = 4, splits_minus_128 = 0;
+  static constexpr std::uint32_t mr = 6, float_mr = 3, nb = 16, kr = 4, splits_minus_128 = 0;
   static constexpr std::uint32_t lhs_size = 1, independent_sums = 8;
   static constexpr std::int32_t lhs_offset = 0;
+  // Six rows by two vectors of sums, two of weights and an activation: 15 of 16 registers.
   template <int rows>
-  using Int8Tile = bytegate::kernels::DotTile<Isa, rows>;
+  using Int8Tile = bytegate::kernels::DotTile<Isa, rows, rows <= 2 ? 4 : 2>;
 
   using Lhs = __m256i;
   using Rhs = __m256i;
