@@ -100,10 +100,7 @@ int main(int argc, char** argv) {
   int passed = 0, failed = 0;
   double gains = 0;
   try {
-    std::vector<const Backend*> backends;
-    for (const BackendInfo& info : list_backends()) {
-      if (info.supported) backends.push_back(info.backend);
-    }
+    const std::vector<const Backend*> backends = supported_backends(false);
     std::printf("backends:");
     for (const Backend* backend : backends) std::printf(" %s", backend->name);
     std::printf("\n");

@@ -12,6 +12,8 @@ namespace bytegate::testing {
 namespace {
 
 struct sigaction previous;
+volatile sig_atomic_t trying = 0;
+constexpr greg_t kTrialBytes = 5;  ///< of the instruction in try_it
 
 /// The vector registers of a signal frame, in the layout of XSAVE ("Intel 64 and IA-32 Architectures Software Developer's Manual",
 /// volume 1, 13.4; where the kernel says so: arch/x86/include/uapi/asm/sigcontext.h).
@@ -115,8 +117,13 @@ bool execute(ucontext_t& context) {
 /// (qemu 7.2 enters handlers with a stack that is not aligned.)
 __attribute__((force_align_arg_pointer)) void on_illegal_instruction(int, siginfo_t*, void* context) {
   ucontext_t& at = *static_cast<ucontext_t*>(context);
-  if (!execute(at)) sigaction(SIGILL, &previous, nullptr);  // and meet it again
-  while (execute(at)) {  // those that follow, at the cost of one signal
+  if (execute(at)) {
+    while (execute(at)) {  // those that follow, at the cost of one signal
+    }
+  } else if (trying) {
+    at.uc_mcontext.gregs[REG_RIP] += kTrialBytes;  // over it: the sums stay as they were, and that is the answer
+  } else {
+    sigaction(SIGILL, &previous, nullptr);  // and meet it again
   }
 }
 
@@ -133,6 +140,7 @@ bool try_it() {
   std::int32_t expected[8];
   std::memcpy(expected, sums, sizeof sums);
   for (std::size_t i = 0; i < 32; ++i) expected[i / 4] += u8[i] * s8[i];
+  trying = 1;
   asm volatile(
       "vmovdqa (%0), %%ymm9\n\t"
       "vmovdqa (%1), %%ymm10\n\t"
@@ -142,6 +150,7 @@ bool try_it() {
       :
       : "r"(u8), "r"(sums), "d"(s8)
       : "memory", "xmm9", "xmm10");
+  trying = 0;
   return std::memcmp(sums, expected, sizeof sums) == 0;
 }
 

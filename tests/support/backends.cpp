@@ -24,8 +24,8 @@ std::vector<std::string> backend_names() {
   return names;
 }
 
-std::vector<const Backend*> supported_backends() {
-  register_stand_ins();
+std::vector<const Backend*> supported_backends(bool stand_ins) {
+  if (stand_ins) register_stand_ins();
   std::vector<const Backend*> backends;
   for (const BackendInfo& info : list_backends()) {
     if (info.supported) backends.push_back(info.backend);

@@ -14,8 +14,8 @@ void register_stand_ins();
 /// The names of all registered backends, supported or not, best first.
 std::vector<std::string> backend_names();
 
-/// Those this CPU can run, best first.
-std::vector<const Backend*> supported_backends();
+/// Those this CPU can run, best first; without stand-ins if none has been registered yet.
+std::vector<const Backend*> supported_backends(bool stand_ins = true);
 
 /// The plain one, which every CPU runs.
 const Backend& scalar_backend();
