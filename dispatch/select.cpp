@@ -59,10 +59,9 @@ std::vector<BackendInfo> assess(CpuFeatures features, std::span<const Backend* c
   for (const Backend* backend : registry) {
     std::string missing = feature_names(backend->required & ~features);
     if (missing.empty() && backend->supported && !backend->supported()) missing = "what its own check asks for";
-    infos.push_back({backend, missing.empty(), missing});
+    const auto place = std::ranges::find_if(infos, [&](const BackendInfo& info) { return info.backend->priority < backend->priority; });
+    infos.insert(place, {backend, missing.empty(), missing});
   }
-  std::stable_sort(infos.begin(), infos.end(),
-                   [](const BackendInfo& a, const BackendInfo& b) { return a.backend->priority > b.backend->priority; });
   return infos;
 }
 

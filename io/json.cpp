@@ -161,14 +161,28 @@ std::string to_json(const JsonValue& value) {
 }
 
 std::string json_string(const std::string& text) {
-  const Json value = text;
-  try {
-    return value.dump();
-  } catch (const Json::exception&) {
-    // Escapes what is wrong, so that the message itself can be printed.
-    const std::string shown = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-    throw Error(ErrorCode::invalid_argument, "the text " + printable(shown) + " is not valid UTF-8, which safetensors files need");
+  constexpr char kHex[] = "0123456789abcdef";
+  std::string out = "\"", ascii;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    static constexpr std::string_view kShort = "\b\f\n\r\t\"\\", kLetters = "bfnrt\"\\";
+    if (const std::size_t i = kShort.find(c); i != kShort.npos) {
+      out += {'\\', kLetters[i]};
+    } else if (byte < 0x20) {
+      out += {'\\', 'u', '0', '0', kHex[byte >> 4], kHex[byte & 15]};
+    } else {
+      out += c;
+    }
+    ascii += byte < 0x80 ? c : '?';
   }
+  out += '"';
+  try {
+    TreeBuilder reader(text);
+    read_json(out, reader);
+  } catch (const Error&) {
+    throw Error(ErrorCode::invalid_argument, "the text " + in_quotes(ascii) + " is not valid UTF-8, which safetensors files need");
+  }
+  return out;
 }
 
 }  // namespace bytegate::detail

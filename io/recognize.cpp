@@ -26,16 +26,21 @@ struct Group {
 
 /// In the order of their data.
 std::vector<Group> groups_of(const SafetensorsFile& file) {
-  std::vector<std::pair<std::string, const StoredTensor*>> tensors;
-  for (const auto& [name, tensor] : file.tensors()) tensors.emplace_back(name, &tensor);
-  std::ranges::stable_sort(tensors, std::less<>(), [](const auto& t) { return t.second->data.data(); });
+  using Item = std::pair<const std::string, StoredTensor>;
+  std::vector<const Item*> items;
+  for (const Item& item : file.tensors()) items.push_back(&item);
+  std::ranges::sort(items, [](const Item* a, const Item* b) {  // tensors without data may lie at one place
+    const auto *x = a->second.data.data(), *y = b->second.data.data();
+    return x == y ? a->first < b->first : std::less<>()(x, y);
+  });
   std::vector<Group> groups;
   std::map<std::string, std::size_t> index;
-  for (const auto& [name, tensor] : tensors) {
+  for (const Item* item : items) {
+    const std::string& name = item->first;
     const std::size_t split = name.rfind('.') + 1;  // npos + 1 == 0: no dot
     const auto [place, is_new] = index.emplace(name.substr(0, split), groups.size());
     if (is_new) groups.push_back({name.substr(0, split), {}});
-    groups[place->second].tensors.emplace(name.substr(split), tensor);
+    groups[place->second].tensors.emplace(name.substr(split), &item->second);
   }
   return groups;
 }
@@ -81,16 +86,22 @@ std::variant<LSTMConfig, std::string> recognize_lstm(const Tensors& tensors) {
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
     for (const bool reverse : {false, true}) {
       if (reverse && !config.bidirectional) continue;
-      std::vector<std::pair<std::string, Dims>> parts = {{"weight_ih", {rows, config.layer_input_size(layer)}},
-                                                         {"weight_hh", {rows, config.output_size()}}};
-      if (config.bias) parts.insert(parts.end(), {{"bias_ih", {rows}}, {"bias_hh", {rows}}});
-      if (config.proj_size > 0) parts.push_back({"weight_hr", {config.proj_size, hidden}});
-      for (const auto& [part, shape] : parts) {
+      std::string problem;
+      const auto expect = [&](const char* part, const Dims& shape) {
         const std::string name = part + lstm_suffix(layer, reverse);
-        if (!has(tensors, name, shape))
-          return "an LSTM like its first layer needs " + name + ' ' + list_text(shape) + " in floating point";
+        if (problem.empty() && !has(tensors, name, shape)) {
+          problem = "an LSTM like its first layer needs " + name + ' ' + list_text(shape) + " in floating point";
+        }
         expected.insert(name);
+      };
+      expect("weight_ih", {rows, config.layer_input_size(layer)});
+      expect("weight_hh", {rows, config.output_size()});
+      if (config.bias) {
+        expect("bias_ih", {rows});
+        expect("bias_hh", {rows});
       }
+      if (config.proj_size > 0) expect("weight_hr", {config.proj_size, hidden});
+      if (!problem.empty()) return problem;
     }
   }
   for (const auto& [name, tensor] : tensors) {

@@ -12,21 +12,25 @@ struct EmbeddingCore {
   std::vector<float> floats;  ///< either these
   QuantizedWeight quantized;  ///< or this
 
-  template <class CopyRow>
-  void forward(IndexView x, TensorView y, const CopyRow& copy_row) const {
+  /// Throws Error unless x and y are what forward accepts.
+  [[gnu::noinline]] void check(IndexView x, TensorView y) const {
     check_data(x.data, "Embedding: the input", x.shape);
     check_data(y.data, "Embedding: the output", y.shape);
     const auto expected = x.shape.dims();
     const bool ok = y.shape.rank() == expected.size() + 1 && std::ranges::equal(expected, y.shape.dims().first(expected.size())) && y.shape.back() == cols;
     if (!ok) check_shape(false, "Embedding: the output", y.shape, (to_string(x.shape) + " with " + std::to_string(cols) + " behind").c_str());
-    const std::size_t n = x.shape.elements();
-    for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t i = 0; i < x.shape.elements(); ++i) {
       if (x.data[i] < 0 || x.data[i] >= rows) {
         throw Error(ErrorCode::invalid_argument,
                     "Embedding: index " + std::to_string(x.data[i]) + " at element " + std::to_string(i) + ", expected 0 to " + std::to_string(rows - 1));
       }
     }
-    for (std::size_t i = 0; i < n; ++i) {
+  }
+
+  template <class CopyRow>
+  void forward(IndexView x, TensorView y, const CopyRow& copy_row) const {
+    check(x, y);
+    for (std::size_t i = 0; i < x.shape.elements(); ++i) {
       copy_row(static_cast<std::size_t>(x.data[i]), y.data + i * static_cast<std::size_t>(cols));
     }
   }

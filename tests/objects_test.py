@@ -15,6 +15,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 BUILDS = [("g++", "-O0"), ("clang++", "-O0"), ("clang++", "-O3")]
@@ -80,10 +81,21 @@ def check_symbols(path, name, what):
             expect("HIDDEN" in line.split(), f"{what}: {entry} is not hidden")
 
 
+def disassembly(path):
+    """Of an object with its code in one section: objdump takes time in proportion to the square of their number."""
+    with tempfile.TemporaryDirectory() as folder:
+        script, merged = Path(folder, "merge.ld"), Path(folder, "merged.o")
+        script.write_text("SECTIONS { .text : { *(.text .text.*) } }", encoding="utf-8")
+        output_of("ld", "-r", "--force-group-allocation", "-T", str(script), "-o", str(merged), str(path))
+        sections = output_of("readelf", "--sections", "--wide", str(merged))
+        expect(len(re.findall(r"\sPROGBITS\s.*\s[WA]*X", sections)) == 1, f"{path}: code outside .text")
+        return output_of("objdump", "-d", "--no-show-raw-insn", str(merged))
+
+
 def vector_instructions(path):
     """The instructions that need more than baseline x86-64."""
     found = []
-    for line in output_of("objdump", "-d", "--no-show-raw-insn", str(path)).splitlines():
+    for line in disassembly(path).splitlines():
         match = re.match(r"\s*[0-9a-f]+:\s+(.*)", line)
         if not match or not match[1].strip():
             continue
@@ -116,7 +128,7 @@ def check_objects(folder, label):
 
 def main():
     source, ours, work, cmake = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
-    for tool in ("g++", "clang++", "nm", "objdump", "readelf", "ar"):
+    for tool in ("g++", "clang++", "nm", "objdump", "readelf", "ar", "ld"):
         if not shutil.which(tool):
             sys.exit(f"objects_test: {tool} is not installed, and this test must have it")
     check_objects(ours, "g++ -O3")
