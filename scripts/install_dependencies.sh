@@ -8,7 +8,10 @@ packages=(g++ cmake ninja-build pkg-config libcpuinfo-dev libxsimd-dev libcli11-
   libgtest-dev libbenchmark-dev)
 case "${1:-}" in
   "") ;;
-  --test) packages+=(clang g++-aarch64-linux-gnu qemu-user-static python3 valgrind) ;;
+  --test)
+    packages+=(clang g++-aarch64-linux-gnu qemu-user-static python3 valgrind)
+    [ "$(uname -m)" != x86_64 ] || packages+=(bochs bochs-term bochsbios vgabios cpio xorriso bsdutils)
+    ;;
   *) echo "usage: $0 [--test]" >&2; exit 2 ;;
 esac
 

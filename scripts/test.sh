@@ -59,6 +59,18 @@ tsan() {
     BYTEGATE_TEST_SIZE=small run_tests tsan -R "$(only "${tests[@]}")"
 }
 
+# An emulated CPU with AVX-512: it takes minutes of one core, beside the other stages.
+begin_avx512() {
+  scripts/test_avx512.sh >build/test_avx512.log 2>&1 &
+  avx512=$!
+}
+end_avx512() {
+  local code=0
+  wait "$avx512" || code=$?
+  cat build/test_avx512.log
+  return $code
+}
+
 # A test skips a backend that the CPU cannot run; of these, which it can run going by what the kernel says, none may be skipped.
 BYTEGATE_REQUIRED_BACKENDS=$(scripts/backends_of_this_cpu.sh --with-stand-ins | paste -sd,)
 export BYTEGATE_REQUIRED_BACKENDS
@@ -66,10 +78,12 @@ export BYTEGATE_REQUIRED_BACKENDS
 stage dependencies scripts/install_dependencies.sh --test
 mkdir -p build
 stage "g++ build" gxx
+begin_avx512
 stage "clang++" clangxx
 stage "AddressSanitizer and UBSan" asan
 stage "ThreadSanitizer" tsan
 stage "64-bit Arm" scripts/test_aarch64.sh
+stage "AVX-512, begun after the g++ build" end_avx512
 for name in "${failed[@]}"; do echo "=== FAILED before the release tests: $name"; done
 echo "=== release tests, after $SECONDS s"
 run_tests release || failed+=("release tests")
