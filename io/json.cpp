@@ -1,5 +1,6 @@
 #include "io/json.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -162,7 +163,7 @@ std::string to_json(const JsonValue& value) {
 
 std::string json_string(const std::string& text) {
   constexpr char kHex[] = "0123456789abcdef";
-  std::string out = "\"", ascii;
+  std::string out = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     static constexpr std::string_view kShort = "\b\f\n\r\t\"\\", kLetters = "bfnrt\"\\";
@@ -173,13 +174,14 @@ std::string json_string(const std::string& text) {
     } else {
       out += c;
     }
-    ascii += byte < 0x80 ? c : '?';
   }
   out += '"';
   try {
     TreeBuilder reader(text);
     read_json(out, reader);
   } catch (const Error&) {
+    std::string ascii = text;
+    std::ranges::replace_if(ascii, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
     throw Error(ErrorCode::invalid_argument, "the text " + in_quotes(ascii) + " is not valid UTF-8, which safetensors files need");
   }
   return out;
