@@ -12,7 +12,7 @@
 namespace {
 
 struct Isa {
-  static constexpr std::uint32_t width = 16, mr = 6, float_mr = 6, nb = 64, kr = 4, splits_minus_128 = 0;
+  static constexpr std::uint32_t width = 16, mr = 6, float_mr = 6, nb = 16, kr = 4, splits_minus_128 = 0;
   static constexpr std::uint32_t lhs_size = 1, independent_sums = 16;
   static constexpr std::int32_t lhs_offset = 0;
   using F = __m512;
