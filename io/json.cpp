@@ -162,7 +162,6 @@ std::string to_json(const JsonValue& value) {
 }
 
 std::string json_string(const std::string& text) {
-  constexpr char kHex[] = "0123456789abcdef";
   std::string out = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
@@ -170,7 +169,7 @@ std::string json_string(const std::string& text) {
     if (const std::size_t i = kShort.find(c); i != kShort.npos) {
       out += {'\\', kLetters[i]};
     } else if (byte < 0x20) {
-      out += {'\\', 'u', '0', '0', kHex[byte >> 4], kHex[byte & 15]};
+      out += "\\u00" + hex(byte);
     } else {
       out += c;
     }

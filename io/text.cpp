@@ -4,14 +4,18 @@
 
 namespace bytegate::detail {
 
+std::string hex(unsigned char byte) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  return {kDigits[byte >> 4], kDigits[byte & 15]};
+}
+
 std::string printable(std::string_view text) {
   constexpr std::size_t kMost = 100;
-  constexpr char kHex[] = "0123456789abcdef";
   std::string out;
   for (const char c : text.substr(0, kMost)) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7f) {
-      out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+      out += "\\x" + hex(byte);
     } else {
       out += c;
     }

@@ -10,6 +10,9 @@
 
 namespace bytegate::detail {
 
+/// Two hexadecimal digits.
+std::string hex(unsigned char byte);
+
 /// Text from a file, safe to print: control characters escaped, cut after 100 bytes.
 std::string printable(std::string_view text);
 

@@ -87,7 +87,7 @@ echo c >"$folder/commands"  # Debian's Bochs begins in its debugger
 rm -f "$folder/serial.txt" "$folder/input"
 mkfifo "$folder/input"
 exec 3<>"$folder/input"
-export TERM=${TERM:-linux}
+export TERM=linux
 script -qec "exec bochs-bin -q -f $folder/bochsrc -rc $folder/commands" /dev/null <&3 >"$folder/bochs.out" 2>&1 3>&- &
 emulator=$!
 trap 'kill $emulator 2>/dev/null || true' EXIT
