@@ -70,8 +70,9 @@ def machine_text(results):
     m = results["machine"]
     caches = ", ".join(f"{level} {size}" for level, size in m["caches"].items())
     compilers = ", ".join(results.get("kernels") or results.get("layers") or {})
+    rounds = "one round" if results["rounds"] == 1 else f"medians of {results['rounds']} rounds"
     return (f"{m['cpu']}{', a virtual machine' if m['virtual'] else ''}, {m['cpus']} CPUs, caches {caches}. Built by {compilers}, Release. "
-            f"{m['date']}, medians of {results['rounds']} rounds.")
+            f"{m['date']}, {rounds}.")
 
 
 def ceilings_table(results):
