@@ -32,19 +32,38 @@ bool initialize_cpuinfo() {
   return cpuinfo_initialize();
 }
 
+#if defined(__x86_64__)
+/// The same features from CPUID and XGETBV, which need no file.
+CpuFeatures detect_by_cpuid() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  constexpr unsigned osxsave = 1u << 27, fma = 1u << 12;
+  if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & osxsave) == 0) return 0;
+  const bool has_fma = (ecx & fma) != 0;
+  unsigned saved = 0, high = 0;  // XCR0: the register state that the kernel saves
+  asm volatile("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+  constexpr unsigned avx_state = 0x06, avx512_state = 0xe6;
+  if ((saved & avx_state) != avx_state || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return 0;
+  const CpuFeatures features = bit(has_fma, kFma3) | bit((ebx & (1u << 5)) != 0, kAvx2);
+  if ((saved & avx512_state) != avx512_state) return features;
+  return features | bit((ebx & (1u << 16)) != 0, kAvx512F) | bit((ebx & (1u << 30)) != 0, kAvx512Bw) |
+         bit((ebx & (1u << 17)) != 0, kAvx512Dq) | bit((ebx & (1u << 31)) != 0, kAvx512Vl) | bit((ecx & (1u << 11)) != 0, kAvx512Vnni);
+}
+#endif
+
 CpuFeatures detect() {
 #if defined(__aarch64__)
   CpuFeatures features = kNeon;  // part of every Armv8-A
 #else
   CpuFeatures features = 0;
 #endif
-  // Fails where /proc or /sys is hidden; what is safe everywhere is left then.
+  // Fails where /proc or /sys is hidden.
   const bool known = initialize_cpuinfo();
 #if defined(__x86_64__)
-  if (!known) return features;
-  features |= bit(cpuinfo_has_x86_avx2(), kAvx2) | bit(cpuinfo_has_x86_fma3(), kFma3) | bit(cpuinfo_has_x86_avx512f(), kAvx512F) |
-              bit(cpuinfo_has_x86_avx512bw(), kAvx512Bw) | bit(cpuinfo_has_x86_avx512dq(), kAvx512Dq) |
-              bit(cpuinfo_has_x86_avx512vl(), kAvx512Vl) | bit(cpuinfo_has_x86_avx512vnni(), kAvx512Vnni);
+  features = !known ? detect_by_cpuid()
+                    : bit(cpuinfo_has_x86_avx2(), kAvx2) | bit(cpuinfo_has_x86_fma3(), kFma3) |
+                          bit(cpuinfo_has_x86_avx512f(), kAvx512F) | bit(cpuinfo_has_x86_avx512bw(), kAvx512Bw) |
+                          bit(cpuinfo_has_x86_avx512dq(), kAvx512Dq) | bit(cpuinfo_has_x86_avx512vl(), kAvx512Vl) |
+                          bit(cpuinfo_has_x86_avx512vnni(), kAvx512Vnni);
   // cpuinfo of 2022 does not know AVX-VNNI (leaf 7, subleaf 1). Its registers are AVX's.
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   if ((features & kAvx2) != 0 && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && eax >= 1 &&

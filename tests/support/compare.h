@@ -12,13 +12,14 @@
 
 namespace bytegate::testing {
 
-/// Largest difference, as a part of max(1, max |reference|); infinite if shapes differ.
+/// Largest difference, as a part of max(1, max |reference|); infinite if shapes differ, NaN if any element's difference is NaN.
 inline double difference(const Tensor& ours, const Tensor& reference) {
   if (!(ours.shape == reference.shape)) return std::numeric_limits<double>::infinity();
   double most = 0, scale = 1;
   for (std::size_t i = 0; i < ours.data.size(); ++i) {
     const double d = std::fabs(static_cast<double>(ours.data[i]) - reference.data[i]);
-    most = d <= most ? most : d;  // NaN sticks
+    if (std::isnan(d)) return d;
+    most = std::max(most, d);
     scale = std::max(scale, std::fabs(static_cast<double>(reference.data[i])));
   }
   return most / scale;
