@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The library where /proc or /sys is hidden, as in some containers and sandboxes: it loads, says nothing, and gives right results on the same backend. Hiding
-# them needs root or user namespaces; 77: not permitted here.
+# The library where /proc or /sys is hidden, as in some containers and sandboxes: it loads, says nothing, and gives right results on
+# the same backend. Hiding them needs root or user namespaces; 77: not permitted here.
 #   hostile_host_test.sh SMOKE [EMULATOR...]     SMOKE: the program of smoke.cpp
 set -uo pipefail
 smoke=$1
@@ -19,7 +19,12 @@ if ! hide /mnt -- true 2>/dev/null; then
   exit 77
 fi
 
-expected=$("$@" "$smoke") || exit 1
+expected=$("$@" "$smoke" 2>&1)
+code=$?
+if [ $code -ne 0 ] || [[ ! $expected =~ ^[a-z0-9_]+$ ]]; then
+  echo "FAIL with /proc and /sys: exit code $code, output: $expected"
+  exit 1
+fi
 failed=0
 for folders in "/proc" "/sys" "/proc /sys"; do
   text=$(hide $folders -- "$@" "$smoke" 2>&1)
