@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The library where /proc or /sys is hidden, as in some containers and sandboxes: it loads, says nothing, and gives right results on
-# the same backend. Hiding them needs root or user namespaces; 77: not permitted here.
+# The library where /proc or /sys is hidden, as in some containers and sandboxes: it loads, says nothing, and gives
+# right results on the same backend. Hiding them needs root or user namespaces; 77: not permitted here.
 #   hostile_host_test.sh SMOKE [EMULATOR...]     SMOKE: the program of smoke.cpp
 set -uo pipefail
 smoke=$1
