@@ -2,9 +2,9 @@
 //   bench_kernels [--gemm=M,K,N ...] [--lstm_step=B,H ...] [--quantize_rows=M,K ...] [--inputs=normal|uniform|extremes]
 //                 [Google Benchmark's flags]
 // Names: peak/<backend>, read/<backend>/bytes:N, gemm/<backend>/m:M/k:K/n:N, lstm_step/<backend>/b:B/h:H,
-// quantize_rows/<backend>/m:M/k:K, sigmoid/<backend>/n:N, tanh/<backend>/n:N. The counter `of_ceiling` of a gemm or lstm_step is its part of
-// whichever bound is the lower: multiply-adds at peak, or its weights at the read bandwidth of a buffer of that size. Outputs are checked
-// against the scalar backend's before anything is timed.
+// quantize_rows/<backend>/m:M/k:K, sigmoid/<backend>/n:N, tanh/<backend>/n:N. The counter `of_ceiling` of a gemm or
+// lstm_step is its part of whichever bound is the lower: multiply-adds at peak, or its weights at the read bandwidth of
+// a buffer of that size. Outputs are checked against the scalar backend's before anything is timed.
 #include <benchmark/benchmark.h>
 #include <bytegate/backends.h>
 #include <bytegate/layers.h>
@@ -16,13 +16,14 @@
 
 #include "bench/ceiling.h"
 #include "bench/shapes.h"
-#include "layers/packed_weights.h"
+#include "layers/quant/packed_weights.h"
 
 namespace {
 
 using namespace bytegate;
 using namespace bytegate::bench;
 using detail::AlignedBuffer;
+using detail::ChannelOrder;
 using detail::PackedWeights;
 
 /// Of this thread, so that other programs on the machine take nothing from a ceiling.
@@ -32,8 +33,8 @@ double seconds() {
   return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
 }
 
-/// The best of several short measurements of f(), which does `amount` of something: amount per second. The clock is a system call of half a
-/// microsecond and read once for every millisecond of calls.
+/// The best of several short measurements of f(), which does `amount` of something: amount per second. The clock is a
+/// system call of half a microsecond and read once for every millisecond of calls.
 template <class F>
 double best_rate(double amount, const F& f) {
   const auto time_of = [&](std::size_t calls) {
@@ -55,7 +56,8 @@ const Ceiling* ceiling_of(const Backend& backend) {
   return nullptr;
 }
 
-// The ceilings are the best seen so far, measured again for every benchmark: the clock of a shared machine may have been low before.
+// The ceilings are the best seen so far, measured again for every benchmark: the clock of a shared machine may have
+// been low before.
 double peak_macs(const Ceiling& c) {
   static std::map<std::string, double> best;
   double& rate = best[c.name];
@@ -64,11 +66,12 @@ double peak_macs(const Ceiling& c) {
 
 double read_bandwidth(const Ceiling& c, std::size_t bytes) {
   static std::map<std::pair<std::string, std::size_t>, double> best;
-  bytes = detail::round_up(bytes, 4096);
+  bytes = round_up(bytes, 4096);
   double& rate = best[{c.name, bytes}];
   const AlignedBuffer buffer(bytes);
   std::memset(buffer.data(), 1, bytes);
-  return rate = std::max(rate, best_rate(static_cast<double>(bytes), [&] { benchmark::DoNotOptimize(c.read(buffer.data(), bytes)); }));
+  return rate = std::max(rate, best_rate(static_cast<double>(bytes),
+                                         [&] { benchmark::DoNotOptimize(c.read(buffer.data(), bytes)); }));
 }
 
 /// A product's operands on one backend.
@@ -77,17 +80,25 @@ struct Operands {
   StagedRows lhs{};
   PackedWeights weights;
 
-  Operands(const Backend& backend, std::int64_t m, std::int64_t k, std::int64_t n, bool gates) {
+  Operands(const Backend& backend, std::int64_t m, std::int64_t k, std::int64_t n, bool gates)
+      : weights(packed(backend.kernels->int8, k, n, gates)) {
     const Kernels& kernels = backend.kernels->int8;
-    const Tensor x = random_input({m, k}, 1), w = random_tensor({n, k}, 1 / std::sqrt(static_cast<float>(k)), 2);
-    weights = PackedWeights(kernels, quantize_weight(w.view(), Scheme::accurate()), std::vector<float>(static_cast<std::size_t>(n), 0.1f),
-                            gates ? detail::gate_order(n / 4, kernels.nr) : detail::plain_order(n, kernels.nr));
+    const Tensor x = random_input({m, k}, 1);
     const auto rows = static_cast<std::size_t>(m), cols = static_cast<std::size_t>(k);
     staged = AlignedBuffer(rows * weights.lhs_stride());
     scales = AlignedBuffer(rows * sizeof(RowScale));
     lhs = {staged.data(), weights.lhs_stride(), reinterpret_cast<RowScale*>(scales.data()), rows};
     const FloatRows floats{x.data.data(), cols, rows, cols};
     kernels.stage_rows(&floats, nullptr, nullptr, 0, &lhs);
+  }
+
+ private:
+  static PackedWeights packed(const Kernels& kernels, std::int64_t k, std::int64_t n, bool gates) {
+    const Tensor w = random_tensor({n, k}, 1 / std::sqrt(static_cast<float>(k)), 2);
+    const auto rows = static_cast<std::size_t>(n);
+    const auto order = gates ? ChannelOrder::interleaved_gates(kernels.layout, panel_units(kernels.layout), 4, rows / 4)
+                             : ChannelOrder::identity(kernels.layout, rows);
+    return {kernels, kernels.layout, order, quantize_weight(w.view(), Scheme::per_row()), std::vector<float>(rows, 0.1f)};
   }
 };
 
@@ -111,7 +122,8 @@ void count(benchmark::State& state, const Backend& backend, double macs, double 
 }
 
 void run_gemm(benchmark::State& state, const Backend& backend, const Sizes& s) {
-  if (gemm_once(backend, s) != gemm_once(find_backend("scalar"), s)) return state.SkipWithError("the output differs from the scalar backend's");
+  if (gemm_once(backend, s) != gemm_once(find_backend("scalar"), s))
+    return state.SkipWithError("the output differs from the scalar backend's");
   const Operands o(backend, s[0], s[1], s[2], false);
   std::vector<float> y(static_cast<std::size_t>(s[0] * s[2]));
   const auto n = static_cast<std::size_t>(s[2]);
@@ -131,31 +143,33 @@ struct Step {
   std::vector<RowRange> ranges;
 
   Step(const Backend& backend, const Sizes& s)
-      : o(backend, s[0], s[1], 4 * s[1], true), units(static_cast<std::size_t>(s[1])), padded(o.weights.padded() / 4) {
+      : o(backend, s[0], s[1], 4 * s[1], true), units(static_cast<std::size_t>(s[1])), padded(o.weights.channels() / 4) {
     const std::size_t rows = o.lhs.rows;
     gates.assign(rows * 4 * padded, 0.25f);
     c.assign(rows * padded, 0.5f);
     h.assign(rows * units, 0.0f);
     ranges.resize(rows);
   }
-  LstmStepArgs args() {
-    return {o.lhs, o.weights.view(), gates.data(), 4 * padded, c.data(), padded, h.data(), units, units, ranges.data(), 0, o.weights.panels()};
+  RecurrentStepArgs args() {
+    return {o.lhs, o.weights.view(),  gates.data(), 4 * padded, c.data(), padded, h.data(), units, units, ranges.data(),
+            0,     o.weights.panels()};
   }
 };
 
 std::vector<float> step_once(const Backend& backend, const Sizes& s) {
   Step step(backend, s);
-  const LstmStepArgs args = step.args();
-  backend.kernels->int8.lstm_step(&args);
+  const RecurrentStepArgs args = step.args();
+  backend.kernels->int8.recurrent_step[static_cast<std::size_t>(Cell::lstm)](&args);
   return step.h;
 }
 
 void run_lstm_step(benchmark::State& state, const Backend& backend, const Sizes& s) {
-  if (step_once(backend, s) != step_once(find_backend("scalar"), s)) return state.SkipWithError("the output differs from the scalar backend's");
+  if (step_once(backend, s) != step_once(find_backend("scalar"), s))
+    return state.SkipWithError("the output differs from the scalar backend's");
   Step step(backend, s);
-  const LstmStepArgs args = step.args();
+  const RecurrentStepArgs args = step.args();
   for (auto _ : state) {
-    backend.kernels->int8.lstm_step(&args);
+    backend.kernels->int8.recurrent_step[static_cast<std::size_t>(Cell::lstm)](&args);
     benchmark::ClobberMemory();
   }
   count(state, backend, static_cast<double>(s[0] * s[1] * 4 * s[1]), static_cast<double>(4 * s[1] * s[1]));
@@ -165,10 +179,10 @@ void run_quantize_rows(benchmark::State& state, const Backend& backend, const Si
   const auto rows = static_cast<std::size_t>(s[0]), cols = static_cast<std::size_t>(s[1]);
   const Tensor x = random_input({s[0], s[1]}, 1);
   const Linear layer(random_tensor({40, s[1]}, 1, 2).view(), {});  // every staged value goes into its sums
-  const auto product = [&](const Backend& on) { return DynamicQuantizedLinear::from_float(layer, Scheme::accurate(), &on).forward(x); };
+  const auto product = [&](const Backend& on) { return Linear::from_float(layer, Scheme::per_row(), &on).forward(x); };
   if (product(backend).data != product(find_backend("scalar")).data) return state.SkipWithError("the rows differ from the scalar backend's");
   const Kernels& kernels = backend.kernels->int8;
-  const std::size_t groups = (cols + kernels.kr - 1) / kernels.kr, stride = detail::round_up(groups * kernels.kr * kernels.lhs_size, 64);
+  const std::size_t stride = staged_stride(kernels, cols);
   std::vector<RowScale> scales(rows);
   const AlignedBuffer q(rows * stride);
   StagedRows out{q.data(), stride, scales.data(), rows};
@@ -177,7 +191,8 @@ void run_quantize_rows(benchmark::State& state, const Backend& backend, const Si
     kernels.stage_rows(&floats, nullptr, nullptr, 0, &out);
     benchmark::ClobberMemory();
   }
-  state.counters["GB/s"] = benchmark::Counter(static_cast<double>(rows * cols * 4) * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["GB/s"] =
+      benchmark::Counter(static_cast<double>(rows * cols * 4) * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
 void run_elementwise(benchmark::State& state, ElementwiseFn f, double (*truth)(double)) {
@@ -185,7 +200,8 @@ void run_elementwise(benchmark::State& state, ElementwiseFn f, double (*truth)(d
   Tensor y(x.shape);
   f(x.data.data(), y.data.data(), x.data.size());
   for (std::size_t i = 0; i < x.data.size(); ++i) {
-    if (!(std::fabs(truth(static_cast<double>(x.data[i])) - static_cast<double>(y.data[i])) <= 3e-7)) return state.SkipWithError("a value is off by more than 3e-7");
+    if (!(std::fabs(truth(static_cast<double>(x.data[i])) - static_cast<double>(y.data[i])) <= 3e-7))
+      return state.SkipWithError("a value is off by more than 3e-7");
   }
   for (auto _ : state) {
     f(x.data.data(), y.data.data(), x.data.size());
@@ -196,14 +212,16 @@ void run_elementwise(benchmark::State& state, ElementwiseFn f, double (*truth)(d
 
 void run_peak(benchmark::State& state, const Ceiling& c) {
   for (auto _ : state) c.products(1000);
-  state.counters["GMAC/s"] = benchmark::Counter(static_cast<double>(c.macs) * 1e-6, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["GMAC/s"] =
+      benchmark::Counter(static_cast<double>(c.macs) * 1e-6, benchmark::Counter::kIsIterationInvariantRate);
 }
 
 void run_read(benchmark::State& state, const Ceiling& c, std::size_t bytes) {
   const AlignedBuffer buffer(bytes);
   std::memset(buffer.data(), 1, bytes);
   for (auto _ : state) benchmark::DoNotOptimize(c.read(buffer.data(), bytes));
-  state.counters["GB/s"] = benchmark::Counter(static_cast<double>(bytes) * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["GB/s"] =
+      benchmark::Counter(static_cast<double>(bytes) * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
 template <class F>
@@ -216,17 +234,21 @@ void add_backend(const Backend& backend, const std::map<std::string, std::vector
   if (const Ceiling* c = ceiling_of(backend)) {
     add("peak/" + name, [c](benchmark::State& state) { run_peak(state, *c); });
     for (std::size_t kib : std::initializer_list<std::size_t>{16, 64, 256, 512, 1024, 4096, 16384, 65536}) {
-      add("read/" + name + "/bytes:" + std::to_string(kib << 10), [c, kib](benchmark::State& state) { run_read(state, *c, kib << 10); });
+      add("read/" + name + "/bytes:" + std::to_string(kib << 10),
+          [c, kib](benchmark::State& state) { run_read(state, *c, kib << 10); });
     }
   }
   for (const Sizes& s : shapes.at("gemm")) {
-    add(name_of("gemm", backend, {"m", "k", "n"}, s), [s, &backend](benchmark::State& state) { run_gemm(state, backend, s); });
+    add(name_of("gemm", backend, {"m", "k", "n"}, s),
+        [s, &backend](benchmark::State& state) { run_gemm(state, backend, s); });
   }
   for (const Sizes& s : shapes.at("lstm_step")) {
-    add(name_of("lstm_step", backend, {"b", "h"}, s), [s, &backend](benchmark::State& state) { run_lstm_step(state, backend, s); });
+    add(name_of("lstm_step", backend, {"b", "h"}, s),
+        [s, &backend](benchmark::State& state) { run_lstm_step(state, backend, s); });
   }
   for (const Sizes& s : shapes.at("quantize_rows")) {
-    add(name_of("quantize_rows", backend, {"m", "k"}, s), [s, &backend](benchmark::State& state) { run_quantize_rows(state, backend, s); });
+    add(name_of("quantize_rows", backend, {"m", "k"}, s),
+        [s, &backend](benchmark::State& state) { run_quantize_rows(state, backend, s); });
   }
   add("sigmoid/" + name + "/n:4096", [&backend](benchmark::State& state) {
     run_elementwise(state, backend.kernels->sigmoid, [](double x) { return 1 / (1 + std::exp(-x)); });
@@ -240,9 +262,11 @@ void add_backend(const Backend& backend, const std::map<std::string, std::vector
 
 int main(int argc, char** argv) {
   parse_inputs_flag(argc, argv);
-  std::map<std::string, std::vector<Sizes>> shapes = parse_flags(argc, argv, {{"gemm", 3}, {"lstm_step", 2}, {"quantize_rows", 2}});
+  std::map<std::string, std::vector<Sizes>> shapes =
+      parse_flags(argc, argv, {{"gemm", 3}, {"lstm_step", 2}, {"quantize_rows", 2}});
   if (shapes["gemm"].empty() && shapes["lstm_step"].empty() && shapes["quantize_rows"].empty()) {
-    shapes["gemm"] = {{1, 512, 2048}, {1, 1024, 1024}, {1, 1024, 4096}, {1, 4096, 4096}, {4, 1024, 1024}, {16, 1024, 1024}, {128, 512, 512}, {128, 1024, 1024}};
+    shapes["gemm"] = {{1, 512, 2048},  {1, 1024, 1024},  {1, 1024, 4096}, {1, 4096, 4096},
+                      {4, 1024, 1024}, {16, 1024, 1024}, {128, 512, 512}, {128, 1024, 1024}};
     shapes["lstm_step"] = {{1, 64}, {1, 128}, {1, 512}, {1, 1024}, {8, 64}, {16, 512}};
     shapes["quantize_rows"] = {{1, 64}, {1, 1024}, {128, 1024}};
   }

@@ -1,4 +1,4 @@
-// Times whole layers in int8 (accurate scheme), on every backend this CPU supports:
+// Times whole layers in int8 (per_row scheme), on every backend this CPU supports:
 //   bench_layers [--linear=M,K,N ...] [--lstm=I,H,LAYERS,T,B ...] [--threads=N] [--float]
 //                [--inputs=normal|uniform|extremes] [Google Benchmark's flags]
 // With --float, the float32 layers of the same shapes beside them, as linear_f32/... and lstm_f32/....
@@ -29,7 +29,7 @@ LSTM make_lstm(const Sizes& s, const Backend& backend) {
   config.hidden_size = s[1];
   config.num_layers = s[2];
   const float bound = 1 / std::sqrt(static_cast<float>(s[1]));
-  std::vector<LSTMCell<Tensor>> cells;
+  std::vector<LSTMCell> cells;
   for (std::int64_t layer = 0; layer < s[2]; ++layer) {
     const auto seed = static_cast<unsigned>(10 * layer);
     cells.push_back({random_tensor({4 * s[1], config.layer_input_size(layer)}, bound, seed + 1),
@@ -106,34 +106,34 @@ void time_forward(benchmark::State& state, const Forward& forward, const Check& 
 
 void run_linear(benchmark::State& state, const Sizes& s, const Backend& backend, int threads, Arithmetic arithmetic) {
   const Linear layer = make_linear(s, backend);
-  const DynamicQuantizedLinear quantized = DynamicQuantizedLinear::from_float(layer);
+  const Linear quantized = Linear::from_float(layer);
   const Tensor x = random_input({s[0], s[1]}, 3);
   Tensor y(Shape{s[0], s[2]});
   Workspace workspace(threads);
   const auto time = [&](const auto& timed, const auto& other, const auto& plain) {
     time_forward(
         state, [&] { timed.forward(x.view(), y.view(), workspace); },
-        [&] { return check_linear(s, other, plain(make_linear(s, find_backend("scalar"))), x, y); },
+        [&] { return check_linear(s, other, plain(make_linear(s, plain_backend())), x, y); },
         static_cast<double>(s[0] * s[1] * s[2]));
   };
   if (arithmetic == Arithmetic::float32) return time(layer, quantized, [](const Linear& scalar) { return scalar; });
-  time(quantized, layer, [](const Linear& scalar) { return DynamicQuantizedLinear::from_float(scalar); });
+  time(quantized, layer, [](const Linear& scalar) { return Linear::from_float(scalar); });
 }
 
 void run_lstm(benchmark::State& state, const Sizes& s, const Backend& backend, int threads, Arithmetic arithmetic) {
   const LSTM layer = make_lstm(s, backend);
-  const DynamicQuantizedLSTM quantized = DynamicQuantizedLSTM::from_float(layer);
+  const LSTM quantized = LSTM::from_float(layer);
   const Tensor x = random_input({s[3], s[4], s[0]}, 3);
   Tensor y(Shape{s[3], s[4], s[1]});
   Workspace workspace(threads);
   const auto time = [&](const auto& timed, const auto& other, const auto& plain) {
     time_forward(
         state, [&] { timed.forward(x.view(), y.view(), {}, workspace); },
-        [&] { return check_lstm(s, other, plain(make_lstm(s, find_backend("scalar"))), x, y); },
+        [&] { return check_lstm(s, other, plain(make_lstm(s, plain_backend())), x, y); },
         static_cast<double>(s[3] * s[4] * 4 * s[1] * (s[0] + s[1] + (s[2] - 1) * 2 * s[1])));
   };
   if (arithmetic == Arithmetic::float32) return time(layer, quantized, [](const LSTM& scalar) { return scalar; });
-  time(quantized, layer, [](const LSTM& scalar) { return DynamicQuantizedLSTM::from_float(scalar); });
+  time(quantized, layer, [](const LSTM& scalar) { return LSTM::from_float(scalar); });
 }
 
 /// Takes `flag` out of argv; whether it was there.

@@ -9,10 +9,12 @@ namespace bytegate::bench {
 /// Measured by code compiled with the backend's own flags; run it only where the backend is supported.
 struct Ceiling {
   const char* name;
-  /// Runs `iterations` of the backend's int8 product (all its instructions) on registers alone; multiply-adds of one iteration.
+  /// Runs `iterations` of the backend's int8 product (all its instructions) on registers alone; multiply-adds of one
+  /// iteration.
   void (*products)(std::size_t iterations);
   std::size_t macs;
-  /// Reads `bytes` (a multiple of 4096) at `data` once, with the backend's vector loads, in one stream. The result means nothing.
+  /// Reads `bytes` (a multiple of 4096) at `data` once, with the backend's vector loads, in one stream. The result
+  /// means nothing.
   std::int32_t (*read)(const void* data, std::size_t bytes);
 };
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "bench/ceiling.h"
-#include "kernels/unroll.h"
+#include "kernels/static_for.h"
 
 #if defined(__aarch64__)
 #define BYTEGATE_ANY_VECTOR "+w"
@@ -16,12 +16,14 @@ namespace bytegate::bench {
 constexpr int kSums = 10;
 
 template <class Isa>
-constexpr std::size_t kLoopMacs = kSums * Isa::width * Isa::kr;
+constexpr std::size_t kLoopMacs = kSums* Isa::width* Isa::kr;
 
 /// Makes the compiler believe that v changed: nothing computed from it leaves a loop, and it stays in one register.
 template <class Isa, class V>
 BYTEGATE_INLINE void touch(V& v) {
-  if constexpr (Isa::width > 1) {
+  if constexpr (requires { v.data; }) {  // a batch
+    asm volatile("" : BYTEGATE_ANY_VECTOR(v.data));
+  } else if constexpr (Isa::width > 1) {
     asm volatile("" : BYTEGATE_ANY_VECTOR(v));
   } else {
     asm volatile("" : "+r"(v));
@@ -32,17 +34,17 @@ template <class Isa>
 void product_loop(std::size_t iterations) {
   alignas(64) static const std::int8_t operand[256] = {1, -2, 3};
   typename Isa::I sums[kSums];
-  kernels::unrolled<kSums>([&]<int i>() BYTEGATE_LAMBDA { sums[i] = Isa::set_i(0); });
+  kernels::static_for<kSums>([&]<int i>() BYTEGATE_LAMBDA { sums[i] = typename Isa::I(0); });
   const auto a = Isa::load_lhs(reinterpret_cast<const std::uint8_t*>(operand));
   auto w = Isa::load_rhs(operand);
   for (std::size_t n = 0; n < iterations; ++n) {
-    kernels::unrolled<kSums>([&]<int i>() BYTEGATE_LAMBDA {
+    kernels::static_for<kSums>([&]<int i>() BYTEGATE_LAMBDA {
       touch<Isa>(w);
       sums[i] = Isa::dot(sums[i], a, w);
       touch<Isa>(sums[i]);  // else g++ keeps copies of some sums on the stack
     });
   }
-  kernels::unrolled<kSums - 1>([&]<int i>() BYTEGATE_LAMBDA { sums[0] = Isa::add_i(sums[0], sums[i + 1]); });
+  kernels::static_for<kSums - 1>([&]<int i>() BYTEGATE_LAMBDA { sums[0] = sums[0] + sums[i + 1]; });
   volatile float sink = Isa::reduce_max(Isa::to_float(sums[0]));
   static_cast<void>(sink);
 }
@@ -51,12 +53,13 @@ template <class Isa>
 std::int32_t read_loop(const void* data, std::size_t bytes) {
   constexpr std::size_t vector = Isa::width * sizeof(std::int32_t);
   typename Isa::I sums[4];
-  kernels::unrolled<4>([&]<int i>() BYTEGATE_LAMBDA { sums[i] = Isa::set_i(0); });
+  kernels::static_for<4>([&]<int i>() BYTEGATE_LAMBDA { sums[i] = typename Isa::I(0); });
   const auto* p = static_cast<const std::int32_t*>(data);
   for (std::size_t at = 0; at < bytes; at += 16 * vector, p += 16 * Isa::width) {
-    kernels::unrolled<16>([&]<int i>() BYTEGATE_LAMBDA { sums[i % 4] = Isa::add_i(sums[i % 4], Isa::load_i(p + i * Isa::width)); });
+    kernels::static_for<16>([&]<int i>()
+                                BYTEGATE_LAMBDA { sums[i % 4] = sums[i % 4] + Isa::load(p + i * Isa::width); });
   }
-  const auto sum = Isa::add_i(Isa::add_i(sums[0], sums[1]), Isa::add_i(sums[2], sums[3]));
+  const auto sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
   return static_cast<std::int32_t>(Isa::reduce_max(Isa::to_float(sum)));
 }
 

@@ -1,5 +1,7 @@
 #include "bench/shapes.h"
 
+#include <bytegate/backends.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -48,6 +50,14 @@ std::map<std::string, std::vector<Sizes>> parse_flags(int& argc, char** argv, co
     shapes[flag];
   }
   return shapes;
+}
+
+const Backend& plain_backend() {
+  for (const BackendInfo& info : list_backends()) {
+    if (info.backend->required == 0) return *info.backend;
+  }
+  std::fprintf(stderr, "no backend runs on every CPU\n");
+  std::exit(1);
 }
 
 std::string name_of(const std::string& kind, const Backend& backend, const std::vector<const char*>& letters, const Sizes& sizes) {

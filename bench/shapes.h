@@ -21,6 +21,9 @@ std::map<std::string, std::vector<Sizes>> parse_flags(int& argc, char** argv, co
 /// kind/backend/letter:size/...
 std::string name_of(const std::string& kind, const Backend& backend, const std::vector<const char*>& letters, const Sizes& sizes);
 
+/// The backend that needs no CPU feature: others are checked against it.
+const Backend& plain_backend();
+
 /// Uniform in +-bound.
 Tensor random_tensor(const Shape& shape, float bound, unsigned seed);
 

@@ -1,7 +1,16 @@
 # Sets BYTEGATE_PROCESSOR. The compiler, not the host, says what is built for.
 include(CheckCXXSourceCompiles)
-check_cxx_source_compiles("#if !defined(__x86_64__) || defined(__ILP32__)\n#error\n#endif\nint main() {}" BYTEGATE_IS_X86_64)
-check_cxx_source_compiles("#if !defined(__aarch64__) || defined(__ILP32__) || defined(__AARCH64EB__)\n#error\n#endif\nint main() {}" BYTEGATE_IS_AARCH64)
+if(MSVC)
+  message(FATAL_ERROR "bytegate is built by g++ or clang++, for Linux; Microsoft's compiler, and clang-cl in its "
+    "place, are not supported.")
+endif()
+set(CMAKE_REQUIRED_QUIET ON)
+check_cxx_source_compiles("#if !defined(__x86_64__) || defined(__ILP32__)\n#error\n#endif\nint main() {}"
+  BYTEGATE_IS_X86_64)
+check_cxx_source_compiles(
+  "#if !defined(__aarch64__) || defined(__ILP32__) || defined(__AARCH64EB__)\n#error\n#endif\nint main() {}"
+  BYTEGATE_IS_AARCH64)
+unset(CMAKE_REQUIRED_QUIET)
 if(BYTEGATE_IS_X86_64)
   set(BYTEGATE_PROCESSOR x86_64)
 elseif(BYTEGATE_IS_AARCH64)

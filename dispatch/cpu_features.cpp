@@ -14,16 +14,16 @@
 namespace bytegate {
 namespace {
 
-CpuFeatures bit(bool present, CpuFeature feature) { return present ? CpuFeatures{feature} : 0; }
+CpuFeatures bit(bool present, CpuFeatures feature) { return present ? feature : 0; }
 
-/// cpuinfo_initialize(), unless what it reads is hidden (containers, sandboxes): it would fail, and print that to stderr first.
+/// cpuinfo_initialize(), unless what it reads is hidden (containers, sandboxes): it would fail, and print that to
+/// stderr first.
 bool initialize_cpuinfo() {
 #if defined(__linux__)
   for (const char* path : {
-           "/proc/cpuinfo",
+         "/proc/cpuinfo",
 #if defined(__aarch64__)
-           "/sys/devices/system/cpu/possible",
-           "/sys/devices/system/cpu/present",
+             "/sys/devices/system/cpu/possible", "/sys/devices/system/cpu/present",
 #endif
        }) {
     if (access(path, R_OK) != 0) return false;
@@ -43,16 +43,17 @@ CpuFeatures detect_by_cpuid() {
   asm volatile("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
   constexpr unsigned avx_state = 0x06, avx512_state = 0xe6;
   if ((saved & avx_state) != avx_state || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return 0;
-  const CpuFeatures features = bit(has_fma, kFma3) | bit((ebx & (1u << 5)) != 0, kAvx2);
+  const CpuFeatures features = bit(has_fma, cpu_feature::fma3) | bit((ebx & (1u << 5)) != 0, cpu_feature::avx2);
   if ((saved & avx512_state) != avx512_state) return features;
-  return features | bit((ebx & (1u << 16)) != 0, kAvx512F) | bit((ebx & (1u << 30)) != 0, kAvx512Bw) |
-         bit((ebx & (1u << 17)) != 0, kAvx512Dq) | bit((ebx & (1u << 31)) != 0, kAvx512Vl) | bit((ecx & (1u << 11)) != 0, kAvx512Vnni);
+  return features | bit((ebx & (1u << 16)) != 0, cpu_feature::avx512f) |
+         bit((ebx & (1u << 30)) != 0, cpu_feature::avx512bw) | bit((ebx & (1u << 17)) != 0, cpu_feature::avx512dq) |
+         bit((ebx & (1u << 31)) != 0, cpu_feature::avx512vl) | bit((ecx & (1u << 11)) != 0, cpu_feature::avx512vnni);
 }
 #endif
 
 CpuFeatures detect() {
 #if defined(__aarch64__)
-  CpuFeatures features = kNeon;  // part of every Armv8-A
+  CpuFeatures features = cpu_feature::neon;  // part of every Armv8-A
 #else
   CpuFeatures features = 0;
 #endif
@@ -60,23 +61,26 @@ CpuFeatures detect() {
   const bool known = initialize_cpuinfo();
 #if defined(__x86_64__)
   features = !known ? detect_by_cpuid()
-                    : bit(cpuinfo_has_x86_avx2(), kAvx2) | bit(cpuinfo_has_x86_fma3(), kFma3) |
-                          bit(cpuinfo_has_x86_avx512f(), kAvx512F) | bit(cpuinfo_has_x86_avx512bw(), kAvx512Bw) |
-                          bit(cpuinfo_has_x86_avx512dq(), kAvx512Dq) | bit(cpuinfo_has_x86_avx512vl(), kAvx512Vl) |
-                          bit(cpuinfo_has_x86_avx512vnni(), kAvx512Vnni);
+                    : bit(cpuinfo_has_x86_avx2(), cpu_feature::avx2) | bit(cpuinfo_has_x86_fma3(), cpu_feature::fma3) |
+                          bit(cpuinfo_has_x86_avx512f(), cpu_feature::avx512f) |
+                          bit(cpuinfo_has_x86_avx512bw(), cpu_feature::avx512bw) |
+                          bit(cpuinfo_has_x86_avx512dq(), cpu_feature::avx512dq) |
+                          bit(cpuinfo_has_x86_avx512vl(), cpu_feature::avx512vl) |
+                          bit(cpuinfo_has_x86_avx512vnni(), cpu_feature::avx512vnni);
   // cpuinfo of 2022 does not know AVX-VNNI (leaf 7, subleaf 1). Its registers are AVX's.
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  if ((features & kAvx2) != 0 && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && eax >= 1 &&
+  if ((features & cpu_feature::avx2) != 0 && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && eax >= 1 &&
       __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx)) {
-    features |= bit((eax & (1u << 4)) != 0, kAvxVnni);
+    features |= bit((eax & (1u << 4)) != 0, cpu_feature::avxvnni);
   }
 #elif defined(__aarch64__) && defined(__linux__)
   // The kernel's word is enough, and it needs neither /proc nor /sys; cpuinfo of 2022 does not know i8mm.
   constexpr unsigned long hwcap_asimddp = 1ul << 20, hwcap2_i8mm = 1ul << 13;
-  features |= bit((getauxval(AT_HWCAP) & hwcap_asimddp) != 0 || (known && cpuinfo_has_arm_neon_dot()), kDotProd) |
-              bit((getauxval(AT_HWCAP2) & hwcap2_i8mm) != 0, kI8mm);
+  features |=
+      bit((getauxval(AT_HWCAP) & hwcap_asimddp) != 0 || (known && cpuinfo_has_arm_neon_dot()), cpu_feature::dotprod) |
+      bit((getauxval(AT_HWCAP2) & hwcap2_i8mm) != 0, cpu_feature::i8mm);
 #elif defined(__aarch64__)
-  features |= bit(known && cpuinfo_has_arm_neon_dot(), kDotProd);
+  features |= bit(known && cpuinfo_has_arm_neon_dot(), cpu_feature::dotprod);
 #endif
   return features;
 }

@@ -8,6 +8,8 @@
 namespace bytegate {
 namespace {
 
+/// The mutex is never held while a backend's supported() runs: it is a user's function, and may well ask for the list
+/// of backends.
 struct Registry {
   std::mutex mutex;
   std::vector<const Backend*> backends;
@@ -15,6 +17,11 @@ struct Registry {
 
   Registry() {
     for (const Backend* const* b = dispatch::kBuiltinBackends; *b; ++b) backends.push_back(*b);
+  }
+
+  std::vector<const Backend*> copy() {
+    const std::lock_guard lock(mutex);
+    return backends;
   }
 };
 
@@ -25,33 +32,55 @@ Registry& registry() {
 
 }  // namespace
 
-std::vector<BackendInfo> list_backends() {
-  Registry& r = registry();
-  const std::lock_guard lock(r.mutex);
-  return dispatch::assess(cpu_features(), r.backends);
-}
+std::vector<BackendInfo> list_backends() { return dispatch::rank_backends(cpu_features(), registry().copy()); }
 
 const Backend& default_backend() {
   Registry& r = registry();
-  const std::lock_guard lock(r.mutex);
-  if (!r.chosen) {
+  for (;;) {
+    std::vector<const Backend*> candidates;
+    {
+      const std::lock_guard lock(r.mutex);
+      if (r.chosen) return *r.chosen;
+      candidates = r.backends;
+    }
     const char* wanted = std::getenv("BYTEGATE_BACKEND");
-    r.chosen = &dispatch::select(dispatch::assess(cpu_features(), r.backends), wanted ? wanted : "", "BYTEGATE_BACKEND");
+    const Backend& best =
+        dispatch::select(dispatch::rank_backends(cpu_features(), candidates), wanted ? wanted : "", "BYTEGATE_BACKEND");
+    const std::lock_guard lock(r.mutex);
+    if (r.chosen) return *r.chosen;
+    if (r.backends.size() != candidates.size()) continue;  // one was registered meanwhile, and takes part in the choice
+    r.chosen = &best;
+    return best;
   }
-  return *r.chosen;
 }
 
-const Backend& find_backend(std::string_view name) { return dispatch::select(list_backends(), name, "find_backend"); }
+const Backend& find_backend(std::string_view name) {
+  const std::vector<BackendInfo> candidates = list_backends();
+  if (name.empty())
+    throw Error(ErrorCode::unknown_backend,
+                "find_backend: the name is empty. Accepted: auto or a name of list_backends()");
+  return dispatch::select(candidates, name, "find_backend");
+}
 
-void register_backend(const Backend* backend) {
+const Backend& check_backend(const Backend* backend) {
+  if (!backend) return default_backend();
+  dispatch::validate_backend(backend, "the backend of a layer");
+  dispatch::validate_support(*backend, cpu_features(), "the backend of a layer");
+  return *backend;
+}
+
+void dispatch::add_backend(const Backend* backend, std::string_view origin) {
+  validate_backend(backend, origin);
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
-  dispatch::check(backend, r.backends);
+  validate_unique(*backend, r.backends, origin);
   if (r.chosen) {
-    throw Error(ErrorCode::invalid_argument,
-                "register_backend: '" + std::string(backend->name) + "' comes too late, the backend '" + r.chosen->name + "' is in use");
+    throw Error(ErrorCode::invalid_argument, std::string(origin) + ": '" + backend->name +
+                                                 "' comes too late, the backend '" + r.chosen->name + "' is in use");
   }
   r.backends.push_back(backend);
 }
+
+void register_backend(const Backend* backend) { dispatch::add_backend(backend, "register_backend"); }
 
 }  // namespace bytegate

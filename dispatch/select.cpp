@@ -2,42 +2,107 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <utility>
 
 namespace bytegate {
 namespace {
 
-constexpr std::array<std::pair<CpuFeatures, const char*>, 11> kFeatureNames = {{
-    {kAvx2, "avx2"},
-    {kFma3, "fma3"},
-    {kAvxVnni, "avxvnni"},
-    {kAvx512F, "avx512f"},
-    {kAvx512Bw, "avx512bw"},
-    {kAvx512Dq, "avx512dq"},
-    {kAvx512Vl, "avx512vl"},
-    {kAvx512Vnni, "avx512vnni"},
-    {kNeon, "neon"},
-    {kDotProd, "dotprod"},
-    {kI8mm, "i8mm"},
+constexpr std::array<std::pair<CpuFeatures, const char*>, 13> kFeatureNames = {{
+    {cpu_feature::avx2, "avx2"},
+    {cpu_feature::fma3, "fma3"},
+    {cpu_feature::avxvnni, "avxvnni"},
+    {cpu_feature::avx512f, "avx512f"},
+    {cpu_feature::avx512bw, "avx512bw"},
+    {cpu_feature::avx512dq, "avx512dq"},
+    {cpu_feature::avx512vl, "avx512vl"},
+    {cpu_feature::avx512vnni, "avx512vnni"},
+    {cpu_feature::neon, "neon"},
+    {cpu_feature::dotprod, "dotprod"},
+    {cpu_feature::i8mm, "i8mm"},
+    {cpu_feature::amx_tile, "amx_tile"},
+    {cpu_feature::amx_int8, "amx_int8"},
 }};
+
+/// What keeps a backend from running on a CPU with `features`; empty if nothing does. Features are called needed, not
+/// lacking: detection finds what the CPU has and the operating system allows, and cannot say which of the two is
+/// missing.
+std::string missing_for(const Backend& backend, CpuFeatures features) {
+  const CpuFeatures missing = backend.required & ~features;
+  if ((missing & ~cpu_feature::all) != 0) return "features that this library does not know";
+  if (missing != 0) return feature_names(missing);
+  return backend.supported && !backend.supported() ? "its own condition, supported(), to hold" : "";
+}
 
 std::string states(const std::vector<BackendInfo>& candidates) {
   std::string text;
   for (const BackendInfo& info : candidates) {
     text += text.empty() ? "" : ", ";
     text += info.backend->name;
-    text += info.supported ? " (supported)" : " (unsupported: the CPU lacks " + info.missing + ")";
+    text += info.supported ? " (supported)" : " (unsupported: it needs " + info.missing + ")";
   }
   return text;
 }
 
-void require(bool condition, const std::string& message) {
-  if (!condition) throw Error(ErrorCode::invalid_argument, "register_backend: " + message);
+bool valid_layout(const PackedLayout& l) {
+  return l.panel_channels > 0 && l.panel_channels % 4 == 0 && l.block_channels > 0 &&
+         l.panel_channels % l.block_channels == 0 && l.kr > 0 && l.k_block > 0 && l.k_block % l.kr == 0 &&
+         64 % l.k_block == 0;
 }
 
-bool complete(const Kernels& k, std::uint32_t rhs_size) {
-  return k.mr > 0 && k.nr > 0 && k.nr % 4 == 0 && k.nb > 0 && k.nr % k.nb == 0 && k.kr > 0 && k.kr <= 64 && k.lhs_size > 0 && k.rhs_size == rhs_size &&
-         k.splits_minus_128 <= 1 && k.find_ranges && k.stage_rows && k.gemm && k.lstm_step;
+bool valid_geometry(const Kernels& k, std::uint32_t rhs_size) {
+  return k.mr > 0 && valid_layout(k.layout) && k.lhs_size > 0 && k.lhs_size <= 8 && k.rhs_size == rhs_size;
+}
+
+bool has_functions(const Kernels& k) {
+  return k.find_ranges && k.stage_rows && k.gemm && k.recurrent_step[static_cast<std::size_t>(Cell::lstm)];
+}
+
+bool valid_name(std::string_view name) {
+  const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+  return !name.empty() && std::ranges::all_of(name, allowed) && name != "auto";
+}
+
+/// The rule of backend.h that a table breaks; null if it keeps them all.
+const char* broken_rule(const Backend& backend) {
+  if (!backend.description) return "it has a null description";
+  if (!backend.kernels) return "it has no kernels";
+  const BackendKernels& k = *backend.kernels;
+  if (!valid_geometry(k.int8, 1) || !valid_geometry(k.f32, 4)) {
+    return "its geometry cannot be packed; expected mr >= 1, panel_channels a multiple of 4, block_channels a divisor "
+           "of that, "
+           "k_block a "
+           "divisor of 64, kr a divisor of k_block, lhs_size 1 to 8, and rhs_size 1 (int8) and 4 (f32)";
+  }
+  if (!has_functions(k.int8) || !has_functions(k.f32) || !k.sigmoid || !k.tanh) {
+    return "it lacks a function; expected find_ranges, stage_rows, gemm and the recurrent_step of lstm (int8 and f32), "
+           "sigmoid "
+           "and tanh";
+  }
+  return k.int4 ? "it has kernels for weights of 4 bits, which this library does not pack" : nullptr;
+}
+
+/// The same, and which version of backend.h it was built with, as a sentence; empty if the backend may be used.
+std::string problem_of(const Backend* backend) {
+  if (!backend) return "the backend is null";
+  if (backend->abi != kBackendAbi || backend->size != sizeof(Backend) ||
+      backend->kernels_size != sizeof(BackendKernels)) {
+    char text[160];
+    std::snprintf(
+        text, sizeof text,
+        "the backend was built for abi %u with structs of %u and %u bytes, this library has abi %u with %u and %u",
+        backend->abi, backend->size, backend->kernels_size, kBackendAbi, static_cast<unsigned>(sizeof(Backend)),
+        static_cast<unsigned>(sizeof(BackendKernels)));
+    return text;
+  }
+  const std::string name = backend->name ? backend->name : "";
+  if (!valid_name(name)) return "the name '" + name + "' is not one or more of a-z, 0-9 and _, other than auto";
+  const char* rule = broken_rule(*backend);
+  return rule ? "'" + name + "': " + rule : "";
+}
+
+[[noreturn]] void fail(ErrorCode code, std::string_view origin, const std::string& message) {
+  throw Error(code, std::string(origin) + ": " + message);
 }
 
 }  // namespace
@@ -54,13 +119,14 @@ std::string feature_names(CpuFeatures features) {
 
 namespace dispatch {
 
-std::vector<BackendInfo> assess(CpuFeatures features, std::span<const Backend* const> registry) {
+std::vector<BackendInfo> rank_backends(CpuFeatures features, std::span<const Backend* const> registry) {
   std::vector<BackendInfo> infos;
   for (const Backend* backend : registry) {
-    std::string missing = feature_names(backend->required & ~features);
-    if (missing.empty() && backend->supported && !backend->supported()) missing = "what its own check asks for";
-    const auto place = std::ranges::find_if(infos, [&](const BackendInfo& info) { return info.backend->priority < backend->priority; });
-    infos.insert(place, {backend, missing.empty(), missing});
+    std::string missing = missing_for(*backend, features);
+    const bool supported = missing.empty();
+    const auto place = std::ranges::find_if(
+        infos, [&](const BackendInfo& info) { return info.backend->priority < backend->priority; });
+    infos.insert(place, {backend, supported, std::move(missing)});
   }
   return infos;
 }
@@ -70,30 +136,33 @@ const Backend& select(const std::vector<BackendInfo>& candidates, std::string_vi
   for (const BackendInfo& info : candidates) {
     if (automatic ? info.supported : wanted == info.backend->name) {
       if (info.supported) return *info.backend;
-      throw Error(ErrorCode::unsupported_backend, std::string(origin) + ": this CPU cannot run the backend '" + std::string(wanted) +
-                                                      "'. Backends: " + states(candidates));
+      fail(ErrorCode::unsupported_backend, origin,
+           "the backend '" + std::string(wanted) + "' cannot run here. Backends: " + states(candidates));
     }
   }
-  if (automatic) throw Error(ErrorCode::unsupported_backend, "no backend runs on this CPU. Backends: " + states(candidates));
-  throw Error(ErrorCode::unknown_backend, std::string(origin) + ": there is no backend '" + std::string(wanted) +
-                                              "'. Accepted: auto or a name. Backends: " + states(candidates));
+  if (automatic)
+    fail(ErrorCode::unsupported_backend, origin, "no backend can run here. Backends: " + states(candidates));
+  fail(ErrorCode::unknown_backend, origin,
+       "there is no backend '" + std::string(wanted) + "'. Accepted: auto or a name. Backends: " + states(candidates));
 }
 
-void check(const Backend* backend, std::span<const Backend* const> registry) {
-  require(backend != nullptr, "null");
-  require(backend->abi == kBackendAbi, "built for abi " + std::to_string(backend->abi) + ", this library has " + std::to_string(kBackendAbi));
-  require(backend->size == sizeof(Backend),
-          "a struct of " + std::to_string(backend->size) + " bytes, this library's Backend has " + std::to_string(sizeof(Backend)));
-  require(backend->name && *backend->name, "a backend needs a name");
-  const std::string name = backend->name;
-  const auto allowed = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
-  require(std::all_of(name.begin(), name.end(), allowed) && name != "auto",
-          "the name '" + name + "' is not one or more of a-z, 0-9 and _, other than auto");
-  for (const Backend* other : registry) require(name != other->name, "the name '" + name + "' is taken");
-  require(backend->description != nullptr, "'" + name + "' has a null description");
-  require(backend->kernels && complete(backend->kernels->int8, 1) && complete(backend->kernels->f32, 4) && backend->kernels->sigmoid &&
-              backend->kernels->tanh,
-          "'" + name + "' lacks a function, or its geometry is not mr >= 1, nr a multiple of 4, kr 1..64, rhs_size 1 (int8) and 4 (f32)");
+void validate_backend(const Backend* backend, std::string_view origin) {
+  const std::string problem = problem_of(backend);
+  if (!problem.empty()) fail(ErrorCode::invalid_argument, origin, problem);
+}
+
+void validate_unique(const Backend& backend, std::span<const Backend* const> registry, std::string_view origin) {
+  for (const Backend* other : registry) {
+    if (std::string_view(backend.name) == other->name)
+      fail(ErrorCode::invalid_argument, origin, "the name '" + std::string(backend.name) + "' is taken");
+  }
+}
+
+void validate_support(const Backend& backend, CpuFeatures features, std::string_view origin) {
+  const std::string missing = missing_for(backend, features);
+  if (missing.empty()) return;
+  fail(ErrorCode::unsupported_backend, origin,
+       "the backend '" + std::string(backend.name) + "' cannot run here; it needs " + missing);
 }
 
 }  // namespace dispatch

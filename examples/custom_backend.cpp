@@ -1,11 +1,11 @@
 // A backend from outside the library.
 //
-// A backend is a constant table (bytegate/backend.h): a name, a priority, the geometry in which it wants its operands laid out,
-// and functions. Here we write one of the functions, the int8 matrix product, and take the others from `scalar`, whose
-// geometry we therefore keep. The library quantizes, packs and dispatches; we multiply.
+// A backend is a constant table (bytegate/backend.h): a name, a priority, the layout of its operands, and functions.
+// This example writes one of the functions, the int8 matrix product, and copies the others from `scalar`, so it keeps
+// the layout of `scalar`. The library quantizes, packs and dispatches.
 //
-// Any backend gives the same bits as any other: the product is an exact integer, and the few float operations after it are laid
-// down in docs/numerics.md. So the check at the end is for equality, not for closeness.
+// All backends return the same bits: the product is an exact integer, and docs/numerics.md states the float operations
+// that follow. So the check at the end is for equality and needs no tolerance.
 #include <bytegate/backends.h>
 #include <bytegate/layers.h>
 
@@ -18,36 +18,30 @@
 
 namespace {
 
-const bytegate::BackendKernels* scalar_kernels;  // set before the backend is registered, constant from then on
+const bytegate::BackendKernels* scalar_kernels;  // set before the backend is registered, then constant
 std::atomic<long> products{0};                   // kernels are called from any thread
 
-/// Element (n, k) of a packed weight matrix, as PackedMatrix describes its layout.
+/// Weight (n, k) of a packed matrix.
 int weight_at(const bytegate::PackedMatrix& rhs, std::size_t n, std::size_t k) {
-  const std::size_t nr = scalar_kernels->int8.nr;
-  const std::size_t nb = scalar_kernels->int8.nb;
-  const std::size_t kr = scalar_kernels->int8.kr;
-  const std::size_t p = n % nr;
   const auto* data = static_cast<const std::int8_t*>(rhs.data);
-  int sum = 0;  // a weight is the sum of its segments; there is more than one only where splits_minus_128 asks for it
-  for (std::size_t s = 0; s < rhs.segments; ++s)
-    sum += data[(((n / nr * rhs.segments + s) * (nr / nb) + p / nb) * rhs.k_groups + k / kr) * nb * kr + p % nb * kr + k % kr];
-  return sum;
+  return data[bytegate::packed_index(scalar_kernels->int8.layout, rhs.k_groups, n, k)];
 }
 
 /// y = fma(float(acc), activation scale * weight scale, bias) for every row and channel asked for.
 void gemm(const bytegate::GemmArgs* args) {
   const bytegate::PackedMatrix& rhs = args->rhs;
-  const std::size_t nr = scalar_kernels->int8.nr;
-  const std::size_t n_end = std::min(args->panel_end * nr, args->n_out);  // the last panel may hold channels that do not exist
+  const std::size_t nr = scalar_kernels->int8.layout.panel_channels;
+  const std::size_t n_end =
+      std::min(args->panel_end * nr, args->n_out);  // the last panel is padded with channels of zeros
   for (std::size_t m = 0; m < args->lhs.rows; ++m) {
     const auto* row = static_cast<const std::uint8_t*>(args->lhs.data) + m * args->lhs.stride;
     const bytegate::RowScale scale = args->lhs.scales[m];
     for (std::size_t n = args->panel_begin * nr; n < n_end; ++n) {
-      std::int32_t acc = 0;  // at most 65,536 * 255 * 128 < 2^31 in size, at every step
+      std::int32_t acc = 0;  // |acc| <= 65,536 * 255 * 128 < 2^31 after every step
       for (std::size_t k = 0; k < rhs.k; ++k) acc += row[k] * weight_at(rhs, n, k);
       acc -= scale.zero_point * rhs.sums[n];
       float y = std::fma(static_cast<float>(acc), scale.scale * rhs.scales[n], rhs.bias[n]);
-      if (args->relu != 0 && y < 0) y = 0;  // a NaN stays a NaN
+      if (args->relu != 0 && y < 0) y = 0;  // the comparison is false for NaN, which stays
       args->out[m * args->out_stride + n] = y;
     }
   }
@@ -56,47 +50,45 @@ void gemm(const bytegate::GemmArgs* args) {
 
 /// Runs one quantized layer on a backend.
 bytegate::Tensor run(const bytegate::Linear& layer, const bytegate::Tensor& x, const char* backend) {
-  return bytegate::DynamicQuantizedLinear::from_float(layer, {}, &bytegate::find_backend(backend)).forward(x);
+  return bytegate::Linear::from_float(layer, {}, &bytegate::find_backend(backend)).forward(x);
 }
 
 int example() {
-  // 1. The table of functions: those of `scalar`, but for ours. It must outlive every layer that uses it.
+  // 1. The table of functions: those of `scalar` with one replaced. It must outlive every layer that uses it.
   static bytegate::BackendKernels kernels = *bytegate::find_backend("scalar").kernels;
   scalar_kernels = bytegate::find_backend("scalar").kernels;
   kernels.int8.gemm = &gemm;
 
-  // 2. The descriptor. `required` names CPU features without which the backend is not offered; `supported` may ask for more.
+  // 2. The descriptor. `required` is the CPU features that the backend needs; `supported` may test a further condition.
   static const bytegate::Backend mine = {
-      .abi = bytegate::kBackendAbi,
-      .size = sizeof(bytegate::Backend),
+      .priority = -1,  // below every built-in one, so it is used only by name (BYTEGATE_BACKEND=mine)
       .name = "mine",
       .description = "an example from outside the library",
-      .priority = -1,  // below every built-in one: used only by name, or with BYTEGATE_BACKEND=mine
       .required = 0,
       .supported = nullptr,
       .kernels = &kernels,
   };
 
-  // 3. From here on it is a backend like any other: listed, selectable, checked for support.
+  // 3. Once registered, it is listed, can be selected and is checked for support like the library's own backends.
   bytegate::register_backend(&mine);
   for (const bytegate::BackendInfo& info : bytegate::list_backends())
     std::printf("%-12s %s\n", info.backend->name,
-                info.supported ? "supported" : ("not on this CPU, it lacks " + info.missing).c_str());
+                info.supported ? "supported" : ("cannot run here, it needs " + info.missing).c_str());
 
-  // 4. The same bits as `scalar`, for a layer whose sizes are no multiples of anything.
+  // 4. Compare with `scalar`, for a layer whose sizes are multiples of no panel or vector.
   bytegate::Tensor weight({37, 101});
   bytegate::Tensor bias({37});
   bytegate::Tensor x({5, 101});
   for (std::size_t i = 0; i < weight.data.size(); ++i) weight.data[i] = std::sin(static_cast<float>(i));
   for (std::size_t i = 0; i < bias.data.size(); ++i) bias.data[i] = std::cos(static_cast<float>(i));
   for (std::size_t i = 0; i < x.data.size(); ++i) x.data[i] = 3 * std::sin(0.7f * static_cast<float>(i));
-  x.data[200] = std::numeric_limits<float>::quiet_NaN();  // makes row 1, and no other, NaN
+  x.data[200] = std::numeric_limits<float>::quiet_NaN();  // makes the outputs of row 1 NaN, and no others
 
   const bytegate::Linear layer(weight.view(), bias.view(), /*relu=*/true);
   const bytegate::Tensor expected = run(layer, x, "scalar");
   const bytegate::Tensor got = run(layer, x, "mine");
-  const bool same =
-      got.shape == expected.shape && std::memcmp(got.data.data(), expected.data.data(), got.data.size() * sizeof(float)) == 0;
+  const bool same = got.shape == expected.shape &&
+                    std::memcmp(got.data.data(), expected.data.data(), got.data.size() * sizeof(float)) == 0;
   std::printf("%ld call(s) of our product; bits equal to scalar: %s\n", products.load(), same ? "yes" : "NO");
   return same && products > 0 ? 0 : 1;
 }

@@ -1,12 +1,12 @@
-// bytegate from top to bottom: read this file once and you know the library.
+// The library on one page: read this file from top to bottom.
 //
 //   1. A small model of two LSTMs and a Linear, from a PyTorch state dict: load, print, quantize, run, measure.
-//   2. A trained character model on text it has not seen: what int8 costs in accuracy, and what it brings.
+//   2. A trained character model on text it has not seen: accuracy, time and size of int8 beside float.
 //   3. The backend that ran, and how to choose another.
 //
-// Arguments, text files and the clock are in demo_support.cpp; what matters is here.
+// demo_support.cpp has the arguments, text files and the clock, figures.h the error measures.
 #include <bytegate/backends.h>    // which backends there are, and which one runs
-#include <bytegate/layers.h>      // Linear, LSTM, Embedding, ... each float and dynamically quantized
+#include <bytegate/layers.h>      // Linear, LSTM, Embedding, ... each with float or int8 weights
 #include <bytegate/model.h>       // Sequential, quantize_dynamic
 #include <bytegate/model_file.h>  // load_model, save_model
 #include <fmt/core.h>
@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "demo_support.h"
+#include "figures.h"
 
 namespace {
 
@@ -24,46 +25,48 @@ namespace {
 // 1. Quantize a model
 // ---------------------------------------------------------------------------------------------------------------------
 
-// A state dict holds tensors, not forward(). LSTM and Linear layers are recognized by their tensors' names and shapes; what has
-// no tensors (ReLU, the flatten before the last layer) we say here, in the order of forward():
+// A state dict holds tensors and does not say what forward() does with them, so load_model needs an architecture: the
+// layers in the order of their use. Sizes are left out here, because the tensors show them. The model was
 //
 //   def forward(self, x):                      # x: [T, 1, 64]
 //       x, _ = self.lay1(x);  x = F.relu(x)
 //       x, _ = self.lay2(x);  x = F.relu(x)
 //       return self.lay3(x.view(x.size(0), -1))
 constexpr const char* kDemoModel = R"([
-  {"name": "lay1",    "kind": "lstm",   "input_size": 64, "hidden_size": 64},
+  {"name": "lay1",    "kind": "lstm"},
   {"name": "relu1",   "kind": "relu"},
-  {"name": "lay2",    "kind": "lstm",   "input_size": 64, "hidden_size": 32},
+  {"name": "lay2",    "kind": "lstm"},
   {"name": "relu2",   "kind": "relu"},
   {"name": "flatten", "kind": "flatten"},
-  {"name": "lay3",    "kind": "linear", "in_features": 32, "out_features": 10}
+  {"name": "lay3",    "kind": "linear"}
 ])";
 
 void quantize_a_model(const demo::Arguments& arguments, const demo::TemporaryFolder& folder) {
   fmt::print("1. Two LSTMs and a Linear, with weights made by PyTorch\n\n");
 
-  // The file is a PyTorch state dict as safetensors. It is also one of the tests' reference cases and holds an input too, which
-  // no layer uses; as that could be a layer we forgot, load_model wants to be told.
+  // The file is a PyTorch state dict as safetensors. It is also a reference case of the tests, with an input and
+  // outputs. Tensors that no layer uses are an error unless ignore_extra is set, because a layer may have been
+  // forgotten.
   const auto path = arguments.data / "demo_model.safetensors";
   bytegate::LoadOptions options;
   options.architecture = kDemoModel;
   options.ignore_extra = true;
   const bytegate::Sequential loaded = bytegate::load_model(path, options);
 
-  // A Sequential can as well be put together by hand, from layers of any origin. A copy of a layer shares its weights.
+  // A Sequential can also be made by hand, from layers of any origin, and from classes of your own that derive from
+  // Layer. A copy of a layer shares its weights.
   bytegate::Sequential model("DemoModel");
   for (const auto& [name, layer] : loaded.layers()) model.add(name, layer);
   fmt::print("{}\n\n", bytegate::to_string(model));
 
-  // One call quantizes every LSTM and Linear. The float model stays as it is; layers that are not quantized are shared.
-  // QuantizeOptions choose layers by kind or by name, and the scheme: `accurate`, or PyTorch's own arithmetic.
+  // One call quantizes every LSTM and Linear. The float model does not change, and both models share the other layers.
+  // QuantizeOptions choose layers by kind or name, and the scheme: per_row (the default) or PyTorch's own arithmetic.
   const bytegate::Sequential quantized = bytegate::quantize_dynamic(model);
   fmt::print("{}\n\n", bytegate::to_string(quantized));
 
-  // Run both. `forward` writes to memory of ours and keeps its scratch in a Workspace: after the first call it allocates nothing.
-  // Models are immutable, so threads share one, each with a Workspace of its own. (A large model can also use several threads in
-  // one call: Workspace(num_threads).)
+  // Run both. The caller owns the output, and a Workspace owns the scratch memory: after the first call, forward
+  // allocates nothing. Models are immutable, so any number of threads may share one, each with a Workspace of its own.
+  // Large models can use several threads in one call: Workspace(num_threads).
   const bytegate::SafetensorsFile file = bytegate::SafetensorsFile::load(path);
   const bytegate::Tensor x(bytegate::Shape(file.tensor("input").shape), file.floats("input"));
   bytegate::Tensor y(model.output_shape(x.shape));
@@ -75,7 +78,8 @@ void quantize_a_model(const demo::Arguments& arguments, const demo::TemporaryFol
   const double float_time = demo::microseconds_per_call([&] { model.forward(x.view(), y.view(), workspace); });
   const double int8_time = demo::microseconds_per_call([&] { quantized.forward(x.view(), y8.view(), workspace); });
 
-  // A saved model carries its architecture, so the file alone can be loaded and run; the loaded model gives the same bits.
+  // A saved model has its architecture in the file, so it is loaded without one. The loaded model returns the same
+  // bits.
   bytegate::save_model(model, folder / "float.safetensors");
   bytegate::save_model(quantized, folder / "int8.safetensors");
   const bytegate::Sequential again = bytegate::load_model(folder / "int8.safetensors");
@@ -93,16 +97,16 @@ void quantize_a_model(const demo::Arguments& arguments, const demo::TemporaryFol
 // 2. Real input
 // ---------------------------------------------------------------------------------------------------------------------
 
-/// Bits per character on held-out text, measured as PyTorch's reference was: 100 characters a call, the state carried from call
-/// to call, every character predicting the next.
+/// Bits per character on held-out text, measured as for PyTorch's reference: 100 characters a call, each call
+/// continuing with the state of the one before, and every character predicting the next.
 double bits_per_character(const bytegate::Sequential& model, const std::vector<std::int64_t>& text) {
   const std::size_t predictions = text.size() - 1;
   bytegate::Workspace workspace;
-  bytegate::ModelState state;  // of all LSTMs in the model; empty: zeros
+  bytegate::ModelState state;  // one entry a layer, h and c for an LSTM; empty means zeros
   double total = 0;
   for (std::size_t start = 0; start < predictions; start += 100) {
     const std::size_t steps = std::min<std::size_t>(100, predictions - start);
-    // A model that begins with an Embedding takes indices, here [T, B] with a batch of one.
+    // The input of a model that begins with an Embedding is indices, here [T, B] with a batch of one.
     const bytegate::IndexView x{&text[start], {static_cast<std::int64_t>(steps), 1}};
     bytegate::Tensor logits(model.output_shape(x.shape));
     model.forward(x, logits.view(), workspace, &state);
@@ -112,8 +116,8 @@ double bits_per_character(const bytegate::Sequential& model, const std::vector<s
   return total / static_cast<double>(predictions);
 }
 
-/// Lets a model write on, one character at a time. Streaming gives the very bits that one call over the whole text would: under
-/// the `accurate` scheme every row is quantized by itself, whoever shares the call.
+/// Continues the prompt, one character a call. Under the per_row scheme, every row is quantized by itself, so streaming
+/// returns the bits of one call over the whole text.
 std::string continuation(const bytegate::Sequential& model, const demo::Text& text, const demo::Arguments& arguments) {
   const std::vector<std::int64_t> prompt = text.encode(arguments.prompt);
   bytegate::Tensor logits(model.output_shape({1, 1}));
@@ -131,16 +135,16 @@ std::string continuation(const bytegate::Sequential& model, const demo::Text& te
 }
 
 void run_a_language_model(const demo::Arguments& arguments, const demo::TemporaryFolder& folder) {
-  // This file's metadata holds the architecture, so nothing else need be said.
+  // This file has its architecture in its metadata.
   const bytegate::Sequential model = bytegate::load_model(arguments.model / "model.safetensors");
   const demo::Text text = demo::read_text(arguments.model);
   fmt::print("2. A trained character model on {} characters it has not seen\n\n{}\n\n", text.held_out.size(),
              bytegate::to_string(model));
 
   bytegate::QuantizeOptions with_embedding;
-  with_embedding.kinds |= bytegate::kEmbedding;  // the table of characters too, one scale a row
+  with_embedding.kinds = {"linear", "lstm", "embedding"};  // the embedding too, with one scale a row
   bytegate::QuantizeOptions torch_8bit;
-  torch_8bit.scheme = bytegate::Scheme::torch();  // for whoever must reproduce a deployed PyTorch model
+  torch_8bit.scheme = bytegate::Scheme::torch();  // reproduces a deployed PyTorch model
   bytegate::QuantizeOptions torch_7bit;
   torch_7bit.scheme = bytegate::Scheme::torch(/*per_channel=*/false, /*activation_bits=*/7);
   const bytegate::Sequential int8 = bytegate::quantize_dynamic(model);
@@ -167,12 +171,13 @@ void run_a_language_model(const demo::Arguments& arguments, const demo::Temporar
     const double size = demo::kilobytes(folder / "charlm.safetensors");
     static const double float_size = size;  // that of the first row
     const auto reference = text.reference.find(row.reference);
-    fmt::print("  {:<20} {:9.5f}  {:+7.3f} %  {:8.2f}  {:10.1f} KB  {:8.3f}{}\n", row.name, bits, (bits / float_bits - 1) * 100,
-               seconds, size, size / float_size,
+    fmt::print("  {:<20} {:9.5f}  {:+7.3f} %  {:8.2f}  {:10.1f} KB  {:8.3f}{}\n", row.name, bits,
+               (bits / float_bits - 1) * 100, seconds, size, size / float_size,
                reference == text.reference.end() ? "" : fmt::format("{:17.5f}", reference->second));
   }
 
-  fmt::print("\n  {} characters drawn from softmax(logits / 0.6), the same random numbers for both:\n", arguments.chars);
+  fmt::print("\n  {} characters drawn from softmax(logits / 0.6), the same random numbers for both:\n",
+             arguments.chars);
   for (const auto& [name, which] : {std::pair{"float", &model}, std::pair{"int8", &int8}})
     fmt::print("\n  {}:\n{}|{}\n", name, arguments.prompt, continuation(*which, text, arguments));
 }
@@ -186,11 +191,12 @@ void show_the_backend() {
   fmt::print("\n3. All of this ran on the backend `{}`\n\n", chosen);
   for (const bytegate::BackendInfo& info : bytegate::list_backends()) {
     fmt::print("  {} {:<12} {}\n", info.backend->name == chosen ? '*' : ' ', info.backend->name,
-               info.supported ? info.backend->description : "not on this CPU, it lacks " + info.missing);
+               info.supported ? info.backend->description : "cannot run here, it needs " + info.missing);
   }
-  // A layer or a model can also be given a backend of its own: LoadOptions, QuantizeOptions and the layers take a pointer to one,
-  // found by find_backend("avx2").
-  fmt::print("\n  BYTEGATE_BACKEND=NAME chooses another (auto, or nothing: the best). Outputs are the same bits on each.\n");
+  // A layer or a model can also be bound to another backend: LoadOptions, QuantizeOptions and the constructors of
+  // layers accept a pointer to one, such as &find_backend("avx2").
+  fmt::print(
+      "\n  BYTEGATE_BACKEND=NAME chooses another (auto, or nothing: the best). Outputs are the same bits on each.\n");
 }
 
 }  // namespace
@@ -203,7 +209,7 @@ int main(int argc, char** argv) {
     run_a_language_model(arguments, folder);
     show_the_backend();
     return 0;
-  } catch (const std::exception& error) {  // bytegate::Error names what was wrong and what is accepted
+  } catch (const std::exception& error) {  // bytegate::Error says what was wrong and what is accepted
     fmt::print(stderr, "demo_model: {}\n", error.what());
     return 1;
   }

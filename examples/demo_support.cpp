@@ -29,7 +29,7 @@ std::string read_file(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// The characters of UTF-8 text: a byte 10xxxxxx goes on with the one before.
+/// The characters of UTF-8 text: a byte 10xxxxxx continues a character.
 std::vector<std::string> split_characters(const std::string& text) {
   std::vector<std::string> characters;
   for (const char byte : text) {
@@ -86,7 +86,8 @@ std::vector<std::int64_t> Text::encode(const std::string& text) const {
 Text read_text(const std::filesystem::path& folder) {
   Text text;
   text.characters = nlohmann::json::parse(read_file(folder / "vocab.json")).get<std::vector<std::string>>();
-  for (std::size_t i = 0; i < text.characters.size(); ++i) text.index[text.characters[i]] = static_cast<std::int64_t>(i);
+  for (std::size_t i = 0; i < text.characters.size(); ++i)
+    text.index[text.characters[i]] = static_cast<std::int64_t>(i);
   text.held_out = text.encode(read_file(folder / "eval.txt"));
   if (std::filesystem::exists(folder / "reference.json")) {
     const auto reference = nlohmann::json::parse(read_file(folder / "reference.json"));
@@ -108,8 +109,8 @@ double bits(std::span<const float> logits, std::int64_t target) {
 }
 
 std::int64_t Sampler::draw(std::span<const float> logits) {
-  state_ = state_ * 6364136223846793005u + 1442695040888963407u;  // Knuth's MMIX generator
-  double left = static_cast<double>(state_ >> 11) * 0x1p-53;      // its upper bits, as a number in 0..1
+  state_ = state_ * 6364136223846793005u + 1442695040888963407u;  // the generator of Knuth's MMIX
+  double left = static_cast<double>(state_ >> 11) * 0x1p-53;      // its upper 53 bits, as a number in [0, 1)
   const double largest = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (const float logit : logits) sum += std::exp((logit - largest) / temperature_);
@@ -120,24 +121,6 @@ std::int64_t Sampler::draw(std::span<const float> logits) {
   return static_cast<std::int64_t>(logits.size()) - 1;
 }
 
-double max_error(const bytegate::Tensor& reference, const bytegate::Tensor& out) {
-  double largest = 0;
-  for (std::size_t i = 0; i < reference.data.size(); ++i)
-    largest = std::max(largest, static_cast<double>(std::abs(reference.data[i] - out.data[i])));
-  return largest;
-}
-
-double sqnr(const bytegate::Tensor& reference, const bytegate::Tensor& out) {
-  double signal = 0;
-  double noise = 0;
-  for (std::size_t i = 0; i < reference.data.size(); ++i) {
-    const double r = reference.data[i];
-    signal += r * r;
-    noise += (r - out.data[i]) * (r - out.data[i]);
-  }
-  return 10 * std::log10(signal / noise);
-}
-
 double seconds(const std::function<void()>& work) {
   const auto start = std::chrono::steady_clock::now();
   work();
@@ -145,14 +128,16 @@ double seconds(const std::function<void()>& work) {
 }
 
 double microseconds_per_call(const std::function<void()>& call) {
-  for (int i = 0; i < 20; ++i) call();  // caches, branch predictors and the clock of the CPU settle
+  for (int i = 0; i < 20; ++i) call();  // until caches, branch predictors and the clock of the CPU have settled
   std::vector<double> times(501);
   for (double& time : times) time = seconds(call) * 1e6;
   std::nth_element(times.begin(), times.begin() + 250, times.end());
   return times[250];
 }
 
-double kilobytes(const std::filesystem::path& file) { return static_cast<double>(std::filesystem::file_size(file)) / 1000; }
+double kilobytes(const std::filesystem::path& file) {
+  return static_cast<double>(std::filesystem::file_size(file)) / 1000;
+}
 
 TemporaryFolder::TemporaryFolder() {
   std::string name = (std::filesystem::temp_directory_path() / "bytegate-demo-XXXXXX").string();

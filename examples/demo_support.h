@@ -1,7 +1,5 @@
-// What demo_model.cpp needs and bytegate is not about: arguments, text, figures, timing.
+// The parts of demo_model.cpp that are not about bytegate: arguments, text, sampling, timing.
 #pragma once
-
-#include <bytegate/tensor.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -15,31 +13,31 @@ namespace demo {
 
 struct Arguments {
   std::filesystem::path data;   ///< --data: the folder with demo_model.safetensors and charlm/
-  std::filesystem::path model;  ///< --model: a folder laid out as charlm/
+  std::filesystem::path model;  ///< --model: a folder with the files of charlm/
   std::string prompt = "And it came to pass";
   std::size_t chars = 200;  ///< of continuation
 };
 
-/// Prints the usage and ends the program with exit code 0 (--help) or 2 (anything it does not know).
+/// Prints the usage and ends the program with exit code 0 for --help, or 2 for arguments that it does not know.
 Arguments parse_arguments(int argc, char** argv);
 
 /// A character model's text and alphabet.
 struct Text {
   std::vector<std::string> characters;        ///< index -> character (UTF-8), from vocab.json
-  std::map<std::string, std::int64_t> index;  ///< and back
+  std::map<std::string, std::int64_t> index;  ///< character -> index
   std::vector<std::int64_t> held_out;         ///< the part of eval.txt that reference.json measures
   std::map<std::string, double> reference;    ///< PyTorch's bits per character on it, from reference.json
 
-  /// Throws for a character the model does not know.
+  /// The indices of the characters of `text`. Throws for a character that the model does not know.
   std::vector<std::int64_t> encode(const std::string& text) const;
 };
 
 Text read_text(const std::filesystem::path& folder);
 
-/// -log2 of the probability that softmax(logits) gives `target`.
+/// -log2 of the probability of `target` in softmax(logits).
 double bits(std::span<const float> logits, std::int64_t target);
 
-/// Draws from softmax(logits / temperature) with a generator of its own, so that every run and machine draws alike.
+/// Draws from softmax(logits / temperature) with a generator of its own, so that all runs and machines draw the same.
 class Sampler {
  public:
   Sampler(std::uint64_t seed, double temperature) : state_(seed), temperature_(temperature) {}
@@ -50,12 +48,8 @@ class Sampler {
   double temperature_;
 };
 
-double max_error(const bytegate::Tensor& reference, const bytegate::Tensor& out);
-/// Signal-to-quantization-noise ratio: 10 log10(sum ref^2 / sum (ref - out)^2), in dB.
-double sqnr(const bytegate::Tensor& reference, const bytegate::Tensor& out);
-
 double seconds(const std::function<void()>& work);
-/// Median time of one call, over enough calls to be worth a figure.
+/// Median time of one call, of 501 calls.
 double microseconds_per_call(const std::function<void()>& call);
 
 /// Size on disk in KB of 1000 bytes.

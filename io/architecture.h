@@ -6,39 +6,55 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
+
+#include "io/json.h"
 
 namespace bytegate::detail {
 
-using NamedLayers = std::vector<std::pair<std::string, Layer>>;
+using NamedLayers = std::vector<NamedLayer>;
 
-/// One layer of an architecture.
-struct LayerSpec {
-  enum class Kind { embedding, lstm, linear, relu, flatten };
+/// What the absence of a field means: its default, as in files of this library, in which a field without a default is
+/// needed; or whatever the tensors show.
+enum class Unstated { defaults, as_tensors_show };
 
-  std::string name;
-  std::string prefix;  ///< of its tensors' names: `name` and a dot, or empty for a lone layer's
-  Kind kind = Kind::linear;
-  std::int64_t rows = 0;  ///< linear: out_features; embedding: num_embeddings
-  std::int64_t cols = 0;  ///< linear: in_features; embedding: embedding_dim
-  LSTMConfig lstm;
-  bool bias = true;   ///< of a linear
-  bool relu = false;  ///< of a linear
-  bool quantized = false;
-  std::optional<Scheme> scheme;  ///< of a quantized linear or LSTM; none: the file's
-
-  bool has_weights() const { return kind != Kind::relu && kind != Kind::flatten; }
+/// A kind that a layer may be of by its tensors, and what it is then.
+struct Claim {
+  const LayerKind* kind;
+  LayerOutline outline;
 };
 
-/// The layers of an architecture's JSON. Throws Error (bad_file) beginning with `what`.
-std::vector<LayerSpec> parse_architecture(const std::string& text, const std::string& what);
+/// One layer of a file.
+struct LayerSpec {
+  std::string name;
+  std::string prefix;  ///< of its tensors' names: `name` and a dot, or empty for a lone layer's
+  const LayerKind* kind = nullptr;
+  JsonValue stated;  ///< its object in an architecture; null if tensors alone tell what it is
+  Unstated unstated = Unstated::as_tensors_show;
+  std::optional<Scheme> scheme;  ///< of int8 weights, if the architecture does not state it; none: the file's
+
+  // Of layers in no order:
+  LayerOutline outline{};
+  std::vector<Claim> claims;         ///< the likeliest first
+  std::vector<std::string> tensors;  ///< the names under which they are stored, the same for tied layers
+
+  /// Takes the layer for what the claim says.
+  void choose(const Claim& claim);
+};
+
+/// The largest size of a dimension: above every real model's, and no product of two of them and 4 gates overflows 64
+/// bits.
+inline constexpr std::int64_t kMaxSize = (std::int64_t{1} << 30) - 1;
+
+/// The layers of an architecture's JSON; those that do nothing at inference are left out. Throws Error (bad_file) that
+/// begins with `what`. Fields other than name and kind are left to FileSource (io/layer_source.h).
+std::vector<LayerSpec> parse_architecture(const std::string& text, const std::string& what, Unstated unstated);
 
 /// The scheme that stands for the whole file: that of the first quantized layer, none if there is none.
 std::optional<Scheme> common_scheme(const NamedLayers& layers);
 
-/// The JSON of these layers; a scheme is written where it is not common_scheme. Throws Error (invalid_argument) for names that
-/// are not UTF-8.
+/// The JSON of these layers; a scheme is written where it is not common_scheme. Throws Error (invalid_argument) for
+/// names that are not UTF-8.
 std::string architecture_text(const NamedLayers& layers);
 
 }  // namespace bytegate::detail

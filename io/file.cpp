@@ -112,20 +112,21 @@ InputFile::InputFile(const std::filesystem::path& path) : path_(path) {
 
 InputFile::~InputFile() { ::close(fd_); }
 
-void InputFile::read(std::span<std::byte> out) {
+void InputFile::read(std::uint64_t offset, std::span<std::byte> out) const {
   while (!out.empty()) {
-    const ssize_t n = ::read(fd_, out.data(), out.size());
+    const ssize_t n = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) fail_io("read", path_, errno_text(errno));
     if (n == 0) fail_io("read", path_, "it became shorter while it was read");
+    offset += static_cast<std::uint64_t>(n);
     out = out.subspan(static_cast<std::size_t>(n));
   }
 }
 
-void write_file(const std::filesystem::path& path, std::span<const std::span<const std::byte>> parts) {
+void write_file(const std::filesystem::path& path, const std::function<void(const ByteSink&)>& produce) {
   const std::filesystem::path target = save_target(path);
   TemporaryFile file(target, path);
-  for (const std::span<const std::byte> part : parts) file.write(part);
+  produce([&](std::span<const std::byte> piece) { file.write(piece); });
   file.rename_to(target);
 }
 

@@ -1,23 +1,26 @@
 #include "io/floats.h"
 
+#include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 #include <limits>
 
 namespace bytegate::detail {
 namespace {
 
+/// Reads values of another type through a small buffer.
 template <class Stored, class Convert>
-std::vector<float> convert_all(const StoredTensor& tensor, const Convert& convert) {
-  std::vector<float> out(tensor.data.size() / sizeof(Stored));
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    Stored value;  // the data may be unaligned
-    std::memcpy(&value, tensor.data.data() + i * sizeof(Stored), sizeof(Stored));
-    out[i] = convert(value);
+void read_converted(const SafetensorsFile& file, const StoredTensor& tensor, std::uint64_t first, std::span<float> out,
+                    const Convert& convert) {
+  std::array<Stored, 4096> buffer;
+  for (std::size_t done = 0; done < out.size();) {
+    const std::size_t count = std::min(buffer.size(), out.size() - done);
+    file.read(tensor, (first + done) * sizeof(Stored), std::as_writable_bytes(std::span(buffer).first(count)));
+    for (std::size_t i = 0; i < count; ++i) out[done + i] = convert(buffer[i]);
+    done += count;
   }
-  return out;
 }
 
 /// IEEE half precision: 1 sign, 5 exponent and 10 fraction bits.
@@ -33,22 +36,26 @@ float from_half(std::uint16_t half) {
 
 bool is_float_dtype(std::string_view dtype) { return dtype == "F32" || dtype == "F16" || dtype == "BF16" || dtype == "F64"; }
 
-std::optional<std::vector<float>> to_floats(const StoredTensor& tensor) {
-  if (tensor.dtype == "F16") return convert_all<std::uint16_t>(tensor, from_half);
-  if (tensor.dtype == "BF16") {
-    return convert_all<std::uint16_t>(tensor,
-                                      [](std::uint16_t v) { return std::bit_cast<float>(static_cast<std::uint32_t>(v) << 16); });
+bool read_floats(const SafetensorsFile& file, const StoredTensor& tensor, std::uint64_t first, std::span<float> out) {
+  if (tensor.dtype == "F32") {
+    file.read(tensor, first * sizeof(float), std::as_writable_bytes(out));
+    return true;
   }
-  if (tensor.dtype == "F32") return convert_all<float>(tensor, [](float v) { return v; });
+  if (tensor.dtype == "F16") {
+    read_converted<std::uint16_t>(file, tensor, first, out, from_half);
+    return true;
+  }
+  if (tensor.dtype == "BF16") {
+    read_converted<std::uint16_t>(file, tensor, first, out,
+                                  [](std::uint32_t v) { return std::bit_cast<float>(v << 16); });
+    return true;
+  }
   bool fits = true;
-  std::vector<float> out = convert_all<double>(tensor, [&](double v) {
-    if (std::isfinite(v) && std::fabs(v) > std::numeric_limits<float>::max()) {
-      fits = false;
-      return 0.0f;
-    }
+  read_converted<double>(file, tensor, first, out, [&](double v) {
+    fits = fits && !(std::isfinite(v) && std::fabs(v) > std::numeric_limits<float>::max());
     return static_cast<float>(v);
   });
-  return fits ? std::optional(std::move(out)) : std::nullopt;
+  return fits;
 }
 
 }  // namespace bytegate::detail

@@ -11,8 +11,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-// The tree takes some 20 times the text's memory, so both are bounded; real architectures have a few thousand bytes.
-constexpr std::size_t kMaxText = std::size_t{1} << 20;
 constexpr std::size_t kMaxDepth = 16;
 
 /// The part of a parser's message that helps: "[json.exception...] parse error at line 1, column 9: this".
@@ -130,8 +128,8 @@ const JsonValue* JsonValue::find(std::string_view key) const {
 }
 
 JsonValue parse_json(const std::string& text, const std::string& what) {
-  if (text.size() > kMaxText) {
-    fail_bad_file(what, std::to_string(text.size()) + " bytes of JSON; at most " + std::to_string(kMaxText) + " are accepted");
+  if (text.size() > kMaxJsonText) {
+    fail_bad_file(what, std::to_string(text.size()) + " bytes of JSON; at most " + std::to_string(kMaxJsonText) + " are accepted");
   }
   if (text.find('\0') != std::string::npos) fail_bad_file(what, "a zero byte in the JSON");
   TreeBuilder builder(what);

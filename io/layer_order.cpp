@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <string_view>
 #include <utility>
 
 #include "io/text.h"
@@ -9,123 +10,144 @@
 namespace bytegate::detail {
 namespace {
 
-using Kind = LayerSpec::Kind;
+// Sizes that leave this many beginnings of an order open are no guide.
+constexpr std::size_t kMostSteps = 100'000;
 
-// The search tries each order of layers of equal sizes; more of them than this are not worth it.
-constexpr std::size_t kMostLayers = 9;
-
-std::int64_t input_size(const LayerSpec& spec) { return spec.kind == Kind::lstm ? spec.lstm.input_size : spec.cols; }
-
-std::int64_t output_size(const LayerSpec& spec) {
-  if (spec.kind == Kind::lstm) return spec.lstm.directions() * spec.lstm.output_size();
-  return spec.kind == Kind::embedding ? spec.cols : spec.rows;
-}
-
-/// An Embedding's only tensor looks like that of a Linear without bias.
-bool may_embed(const LayerSpec& spec) { return spec.kind == Kind::linear && !spec.bias; }
-
-bool last_name_has(const LayerSpec& spec, const char* part) {
+bool last_name_has(const LayerSpec& spec, std::string_view part) {
   std::string last = spec.name.substr(spec.name.rfind('.') + 1);
   std::ranges::transform(last, last.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return last.find(part) != std::string::npos;
 }
 
-bool named_embedding(const LayerSpec& spec) { return last_name_has(spec, "emb"); }
-
-/// What the first of several layers is: what the next one can take the output of, and its name where that leaves both open.
-Kind kind_of_first(const LayerSpec& first, const LayerSpec& next) {
-  if (!may_embed(first)) return first.kind;
-  const bool embedding_fits = input_size(next) == first.cols, linear_fits = input_size(next) == first.rows;
-  if (!embedding_fits) return Kind::linear;
-  return !linear_fits || named_embedding(first) || last_name_has(first, "encoder") ? Kind::embedding : Kind::linear;
+/// The claim of a kind that the layer's name hints at; null if there is none.
+const Claim* hinted_claim(const LayerSpec& spec) {
+  const auto found = std::ranges::find_if(spec.claims, [&](const Claim& claim) {
+    return !claim.kind->name_hint.empty() && last_name_has(spec, claim.kind->name_hint);
+  });
+  return found == spec.claims.end() ? nullptr : &*found;
 }
 
-bool follows(const LayerSpec& before, const LayerSpec& next) { return output_size(before) == input_size(next); }
+bool follows(const LayerOutline& before, const LayerOutline& next) {
+  return !next.takes_indices && before.output_size >= 0 && before.output_size == next.input_size;
+}
 
-/// Finds orders in which the layers fit, up to two.
+/// Finds orders in which the layers fit, up to two. Orders that differ in nothing but the names of tied layers count as
+/// one.
 class OrderSearch {
  public:
-  explicit OrderSearch(const std::vector<LayerSpec>& layers) : layers_(layers), taken_(layers.size(), false) { extend(); }
+  explicit OrderSearch(std::vector<LayerSpec> layers) : layers_(std::move(layers)), taken_(layers_.size(), false) {
+    // Of tied layers, which can be exchanged, the one that is called an encoder goes first.
+    std::ranges::stable_partition(layers_, [](const LayerSpec& spec) { return last_name_has(spec, "enc"); });
+    extend();
+  }
 
-  std::size_t found() const { return found_; }
-  const std::vector<LayerSpec>& first_found() const { return first_; }
+  const std::vector<std::vector<LayerSpec>>& found() const { return found_; }
+  bool gave_up() const { return steps_ > kMostSteps; }
 
  private:
   void extend() {
     if (order_.size() == layers_.size()) {
-      if (found_++ == 0) first_ = order_;
+      std::vector<LayerSpec>& order = found_.emplace_back();
+      for (const auto& [index, claim] : order_) order.emplace_back(layers_[index]).choose(*claim);
       return;
     }
-    for (std::size_t i = 0; i < layers_.size() && found_ < 2; ++i) {
-      if (taken_[i]) continue;
-      LayerSpec before;
-      if (!order_.empty()) {
-        before = order_.back();
-        if (order_.size() == 1) before.kind = kind_of_first(before, layers_[i]);
-        if (!follows(before, layers_[i])) continue;
-        std::swap(order_.back(), before);
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      if (taken_[i] || is_tied_to_one_before(i)) continue;
+      for (const Claim& claim : layers_[i].claims) {
+        if (order_.empty() || follows(order_.back().second->outline, claim.outline)) take(i, claim);
       }
-      taken_[i] = true;
-      order_.push_back(layers_[i]);
-      extend();
-      order_.pop_back();
-      taken_[i] = false;
-      if (!order_.empty()) order_.back() = before;
     }
   }
 
-  const std::vector<LayerSpec>& layers_;
+  bool is_tied_to_one_before(std::size_t i) const {
+    const auto tied = [](const LayerSpec& a, const LayerSpec& b) {
+      return a.tensors == b.tensors && std::ranges::equal(a.claims, b.claims, {}, &Claim::kind, &Claim::kind);
+    };
+    for (std::size_t k = 0; k < i; ++k) {
+      if (!taken_[k] && tied(layers_[k], layers_[i])) return true;
+    }
+    return false;
+  }
+
+  void take(std::size_t i, const Claim& claim) {
+    if (found_.size() > 1 || ++steps_ > kMostSteps) return;
+    taken_[i] = true;
+    order_.emplace_back(i, &claim);
+    extend();
+    order_.pop_back();
+    taken_[i] = false;
+  }
+
+  std::vector<LayerSpec> layers_;
   std::vector<bool> taken_;
-  std::vector<LayerSpec> order_;
-  std::vector<LayerSpec> first_;
-  std::size_t found_ = 0;
+  std::vector<std::pair<std::size_t, const Claim*>> order_;
+  std::vector<std::vector<LayerSpec>> found_;
+  std::size_t steps_ = 0;
 };
 
-std::string mismatch(const LayerSpec& before, const LayerSpec& next) {
-  return "layer " + in_quotes(next.name) + " takes " + std::to_string(input_size(next)) + " features and " +
-         in_quotes(before.name) + " gives " + std::to_string(output_size(before));
+std::string order_text(const std::vector<LayerSpec>& order) {
+  std::string text;
+  for (const LayerSpec& spec : order) {
+    text += (text.empty() ? "" : ", ") + printable(spec.name);
+    if (spec.outline.takes_indices) text += " (" + std::string(spec.kind->title) + ")";
+  }
+  return text;
 }
 
-/// Without an order an embedding is known by its name, or by sizes that leave a Linear nothing to take and nobody to give to.
-void find_embeddings(std::vector<LayerSpec>& layers) {
-  for (LayerSpec& spec : layers) {
-    if (!may_embed(spec)) continue;
-    bool gives = false, takes = false, embeds = false;
-    for (const LayerSpec& other : layers) {
-      if (&other == &spec) continue;
-      gives = gives || input_size(other) == spec.rows;
-      takes = takes || output_size(other) == spec.cols;
-      embeds = embeds || input_size(other) == spec.cols;
-    }
-    if (named_embedding(spec) || (embeds && !gives && !takes)) spec.kind = Kind::embedding;
+/// A claim of indices, if the layer cannot stand where its likeliest claim takes it but could be the first of some
+/// other.
+const Claim* claim_that_fits(const LayerSpec& spec, const std::vector<LayerSpec>& layers) {
+  const auto any_other = [&](const auto& holds) {
+    return std::ranges::any_of(
+        layers, [&](const LayerSpec& other) { return &other != &spec && holds(other.claims.front().outline); });
+  };
+  const LayerOutline& likeliest = spec.claims.front().outline;
+  if (any_other([&](const LayerOutline& other) { return follows(other, likeliest) || follows(likeliest, other); }))
+    return nullptr;
+  for (const Claim& claim : spec.claims) {
+    const auto next = [&](const LayerOutline& other) { return follows(claim.outline, other); };
+    if (claim.outline.takes_indices && any_other(next)) return &claim;
   }
+  return nullptr;
 }
 
 }  // namespace
 
-std::string order_layers(std::vector<LayerSpec>& layers) {
-  if (layers.size() < 2) {
-    find_embeddings(layers);
-    return "";
+std::string order_by_sizes(std::vector<LayerSpec>& layers) {
+  // Sizes go before names: a layer that is called an embedding may be of another kind where an Embedding does not fit.
+  std::vector<LayerSpec> by_name = layers;
+  for (LayerSpec& spec : by_name) {
+    if (const Claim* hinted = hinted_claim(spec)) spec.claims = {Claim(*hinted)};
   }
-  std::vector<LayerSpec> as_they_are = layers;
-  as_they_are[0].kind = kind_of_first(layers[0], layers[1]);
-  const auto gap = std::ranges::adjacent_find(as_they_are, [](const LayerSpec& a, const LayerSpec& b) { return !follows(a, b); });
-  if (gap == as_they_are.end()) {
-    layers = std::move(as_they_are);
-    return "";
+  OrderSearch search(std::move(by_name));
+  if (search.found().empty() && !search.gave_up()) search = OrderSearch(layers);
+  if (search.gave_up()) return "there are too many orders to try";
+  if (search.found().empty()) return "in no order does each layer take as many features as the one before it gives";
+  if (search.found().size() > 1) {
+    return "more than one order fits the sizes, such as " + order_text(search.found()[0]) + " and " +
+           order_text(search.found()[1]);
   }
-  std::string why = mismatch(*gap, *(gap + 1));
-  if (layers.size() <= kMostLayers) {
-    const OrderSearch search(layers);
-    if (search.found() == 1) {
-      layers = search.first_found();
-      return "";
+  layers = search.found().front();
+  return "";
+}
+
+void choose_claims(std::vector<LayerSpec>& layers) {
+  std::vector<LayerSpec> ordered = layers;
+  const bool has_order = layers.size() > 1 && order_by_sizes(ordered).empty();
+  for (LayerSpec& spec : layers) {
+    if (spec.claims.size() < 2) continue;
+    if (has_order) {
+      const auto placed = [&](const Claim& claim) {
+        return std::ranges::any_of(
+            ordered, [&](const LayerSpec& other) { return other.prefix == spec.prefix && other.kind == claim.kind; });
+      };
+      if (const auto found = std::ranges::find_if(spec.claims, placed); found != spec.claims.end()) spec.choose(*found);
+    } else if (const Claim* hinted = hinted_claim(spec)) {
+      spec.choose(*hinted);
+    } else if (const Claim* fitting = claim_that_fits(spec, layers)) {
+      spec.choose(*fitting);
     }
-    if (search.found() > 1) why += ", and more than one other order is possible";
   }
-  find_embeddings(layers);
-  return why;
 }
 
 }  // namespace bytegate::detail

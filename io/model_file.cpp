@@ -2,69 +2,71 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include "io/architecture.h"
 #include "io/layer_tensors.h"
 #include "io/model_metadata.h"
-#include "io/recognize.h"
+#include "io/model_plan.h"
+#include "io/tensor_names.h"
 #include "io/text.h"
 
 namespace bytegate {
 namespace {
 
 using detail::fail_bad_file;
-using detail::in_quotes;
+using detail::LayerFile;
 using detail::LayerReader;
 using detail::LayerSpec;
 using detail::ModelMetadata;
+using detail::NamedLayers;
+using detail::Plan;
+using detail::TensorNames;
 
-constexpr const char* kSayArchitecture = "; give the layers in their order as an architecture (LoadOptions::architecture)";
-
-std::string given_architecture(const LoadOptions& options, const ModelMetadata& metadata) {
-  return options.architecture.empty() ? metadata.architecture : options.architecture;
+std::vector<std::string> prefixes_of(const Plan& plan) {
+  std::vector<std::string> prefixes;
+  for (const LayerSpec& spec : plan.layers) prefixes.push_back(spec.prefix);
+  return prefixes;
 }
 
-/// The state dict of a lone module has no prefix; an architecture of one layer with weights finds its tensors there too.
-void drop_missing_prefix(std::vector<LayerSpec>& specs, const SafetensorsFile& file) {
-  const auto has_weights = [](const LayerSpec& spec) { return spec.has_weights(); };
-  if (std::ranges::count_if(specs, has_weights) != 1) return;
-  LayerSpec& spec = *std::ranges::find_if(specs, has_weights);
-  const auto has_prefix = [&](const auto& tensor) { return tensor.first.starts_with(spec.prefix); };
-  if (std::ranges::none_of(file.tensors(), has_prefix)) spec.prefix.clear();
-}
-
-/// The layers of a whole model, in order.
-std::vector<LayerSpec> model_specs(const SafetensorsFile& file, const LoadOptions& options, const ModelMetadata& metadata) {
-  if (const std::string text = given_architecture(options, metadata); !text.empty()) {
-    std::vector<LayerSpec> specs = detail::parse_architecture(text, file.what());
-    drop_missing_prefix(specs, file);
-    return specs;
-  }
-  if (!metadata.layers.empty())
-    fail_bad_file(file.what(), std::string("it holds layers that are no whole model") + kSayArchitecture);
-  if (metadata.is_ours) fail_bad_file(file.what(), "the metadata has no `architecture`");
-  detail::Recognized recognized = detail::recognize_layers(file);
-  if (recognized.layers.empty()) {
-    fail_bad_file(file.what(), "no LSTM, Linear or Embedding is recognized in its " + std::to_string(file.tensors().size()) +
-                                   " tensors" + (recognized.notes.empty() ? "" : ": " + recognized.notes.front()));
-  }
-  if (!recognized.why_no_order.empty()) {
-    fail_bad_file(file.what(), "the layers do not follow from each other: " + recognized.why_no_order + kSayArchitecture);
-  }
-  return recognized.layers;
-}
-
-void check_all_used(const LayerReader& reader, const SafetensorsFile& file, const LoadOptions& options) {
+void check_all_used(const LayerReader& reader, const SafetensorsFile& file, const Plan& plan, const LoadOptions& options) {
   const std::vector<std::string> unused = reader.unused();
   if (unused.empty() || options.ignore_extra) return;
-  fail_bad_file(file.what(), "no layer of the model uses the tensors " + detail::names_text(unused) +
-                                 " (LoadOptions::ignore_extra accepts that)");
+  std::string message = "no layer of the model uses the tensors " + detail::names_text(unused) +
+                        " (LoadOptions::ignore_extra accepts that)";
+  for (const std::string& note : plan.notes) message += "; " + note;
+  fail_bad_file(file.what(), message);
 }
 
-SafetensorsWriter writer_of(const detail::NamedLayers& layers, const char* layers_key) {
+/// The layers' names in the file, and what the names of their tensors begin with.
+struct FileNames {
+  NamedLayers layers;
+  std::vector<std::string> prefixes;
+};
+
+FileNames file_names(const NamedLayers& layers, const std::vector<std::string>& prefixes) {
+  if (!prefixes.empty() && prefixes.size() != layers.size()) {
+    throw Error(ErrorCode::invalid_argument, "tensor_prefixes has " + std::to_string(prefixes.size()) + " entries for " +
+                                                 std::to_string(layers.size()) + " layers");
+  }
+  FileNames names{layers, prefixes};
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (prefixes.empty()) {
+      names.prefixes.push_back(layers[i].name + '.');
+    } else if (!prefixes[i].empty()) {
+      if (prefixes[i].size() < 2 || prefixes[i].back() != '.')
+        throw Error(ErrorCode::invalid_argument, "the tensor prefix " + detail::in_quotes(prefixes[i]) + " does not end in a name and a dot");
+      names.layers[i].name = prefixes[i].substr(0, prefixes[i].size() - 1);
+    }
+  }
+  return names;
+}
+
+SafetensorsWriter writer_of(const NamedLayers& layers, const std::vector<std::string>& prefixes, const char* layers_key) {
+  const FileNames names = file_names(layers, prefixes);
   SafetensorsWriter writer;
-  detail::write_metadata(layers, layers_key, writer);
-  for (const auto& [name, layer] : layers) detail::write_layer(name + '.', layer, writer);
+  detail::write_metadata(names.layers, layers_key, writer);
+  for (std::size_t i = 0; i < layers.size(); ++i) detail::write_layer(names.prefixes[i], *layers[i].layer, writer);
   return writer;
 }
 
@@ -76,52 +78,67 @@ Sequential load_model(const std::filesystem::path& path, const LoadOptions& opti
 
 Sequential load_model(const SafetensorsFile& file, const LoadOptions& options) {
   const ModelMetadata metadata = detail::read_metadata(file);
-  const std::vector<LayerSpec> specs = model_specs(file, options, metadata);
-  LayerReader reader(file, options.backend, metadata.scheme);
+  const TensorNames names(file);
+  const LayerFile layer_file{file, names, options.backend, metadata.scheme, options.quantize};
+  Plan plan = detail::model_plan(layer_file, metadata, options);
+  LayerReader reader(layer_file);
   Sequential model(options.name.empty() ? metadata.name : options.name);
-  for (const LayerSpec& spec : specs) {
-    Layer layer = reader.read(spec);
+  for (const LayerSpec& spec : plan.layers) {
+    LayerPtr layer = reader.read(spec);
     try {
       model.add(spec.name, std::move(layer));
     } catch (const Error& error) {
       fail_bad_file(file.what(), error.what());
     }
   }
-  check_all_used(reader, file, options);
+  check_all_used(reader, file, plan, options);
+  if (options.quantize) options.quantize->validate(model.layers());
+  if (options.report != nullptr)
+    *options.report = {plan.guessed, detail::stripped_prefix(plan, names), prefixes_of(plan), std::move(plan.notes)};
   return model;
 }
 
-void save_model(const Sequential& model, const std::filesystem::path& path) {
-  SafetensorsWriter writer = writer_of(model.layers(), detail::kArchitectureKey);
+void save_model(const Sequential& model, const std::filesystem::path& path, const SaveOptions& options) {
+  SafetensorsWriter writer = writer_of(model.layers(), options.tensor_prefixes, detail::kArchitectureKey);
   writer.set_metadata(detail::kNameKey, model.name());
+  if (options.guessed) writer.set_metadata(detail::kGuessedKey, "true");
   writer.save(path);
 }
 
 StateDict load_state_dict(const SafetensorsFile& file, const LoadOptions& options) {
   const ModelMetadata metadata = detail::read_metadata(file);
+  const TensorNames names(file);
+  const LayerFile layer_file{file, names, options.backend, metadata.scheme, options.quantize};
+  Plan plan = detail::state_dict_plan(layer_file, metadata, options);
   StateDict result;
-  std::vector<LayerSpec> specs;
-  std::string text = given_architecture(options, metadata);
-  if (text.empty()) text = metadata.layers;
-  if (!text.empty()) {
-    specs = detail::parse_architecture(text, file.what());
-    drop_missing_prefix(specs, file);
-  } else {
-    detail::Recognized recognized = detail::recognize_layers(file);
-    specs = std::move(recognized.layers);
-    result.notes = std::move(recognized.notes);
-  }
-  LayerReader reader(file, options.backend, metadata.scheme);
-  for (const LayerSpec& spec : specs) result.layers.emplace_back(spec.name, reader.read(spec));
+  LayerReader reader(layer_file);
+  for (const LayerSpec& spec : plan.layers) result.layers.push_back({spec.name, reader.read(spec)});
+  if (options.quantize) options.quantize->validate(result.layers);
+  result.tensor_prefixes = prefixes_of(plan);
   result.others = reader.unused();
+  result.stripped_prefix = detail::stripped_prefix(plan, names);
+  result.notes = std::move(plan.notes);
   return result;
 }
 
 void save_state_dict(const StateDict& state_dict, const SafetensorsFile& source, const std::filesystem::path& path) {
-  SafetensorsWriter writer = writer_of(state_dict.layers, detail::kLayersKey);
+  SafetensorsWriter writer = writer_of(state_dict.layers, state_dict.tensor_prefixes, detail::kLayersKey);
   for (const std::string& name : state_dict.others) {
     const StoredTensor& tensor = source.tensor(name);
-    writer.add(name, tensor.dtype, tensor.shape, tensor.data);
+    writer.add(name, tensor.dtype, tensor.shape, [&source, &tensor](const SafetensorsWriter::Sink& sink) {
+      std::vector<std::byte> piece;
+      for (std::uint64_t first = 0; first < tensor.bytes; first += piece.size()) {
+        piece.resize(std::min<std::uint64_t>(tensor.bytes - first, 1 << 20));
+        source.read(tensor, first, piece);
+        sink(piece);
+      }
+    });
+  }
+  // Tied names of the tensors that stay as they are; those of layers were written as tensors of their own.
+  const std::set<std::string> kept(state_dict.others.begin(), state_dict.others.end());
+  const TensorNames names(source);
+  for (const auto& [name, stored] : names.aliases()) {
+    if (kept.count(stored) != 0) writer.set_metadata(name, stored);
   }
   writer.save(path);
 }

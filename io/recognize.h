@@ -1,21 +1,25 @@
 // Layers found in a state dict by the names and shapes of its tensors.
 #pragma once
 
-#include <bytegate/safetensors.h>
-
 #include <string>
 #include <vector>
 
-#include "io/architecture.h"
+#include "io/layer_source.h"
 
 namespace bytegate::detail {
 
 struct Recognized {
-  std::vector<LayerSpec> layers;   ///< in order of use if there is one, else of their data
-  std::vector<std::string> notes;  ///< why tensors that look like a layer's are none, a sentence each
-  std::string why_no_order;        ///< empty: each layer takes what the one before it gives
+  std::vector<LayerSpec>
+      layers;  ///< in the order of their data, which says nothing of the order in which the model runs them
+  std::vector<std::string>
+      notes;  ///< what the tensors are that are almost a layer's or another library's layer's, a sentence each
 };
 
-Recognized recognize_layers(const SafetensorsFile& file);
+/// Each layer has a claim at least, and is taken for its likeliest one.
+Recognized recognize_layers(const LayerFile& file);
+
+/// Finds the outline of a layer whose kind is stated, and its claims: that kind, and rarer ones that have the same
+/// tensors.
+void find_claims(const LayerFile& file, LayerSpec& spec);
 
 }  // namespace bytegate::detail

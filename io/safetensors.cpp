@@ -1,8 +1,9 @@
 #include <bytegate/safetensors.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
-#include <new>
+#include <memory>
 
 #include "io/file.h"
 #include "io/safetensors_header.h"
@@ -11,58 +12,94 @@
 static_assert(std::endian::native == std::endian::little, "safetensors data is little-endian and is read as it is");
 
 namespace bytegate {
+namespace detail {
+
+/// The data of a file, behind its header.
+class TensorBytes {
+ public:
+  virtual ~TensorBytes() = default;
+  virtual void read(std::uint64_t offset, std::span<std::byte> out) const = 0;
+};
+
 namespace {
 
-std::string_view as_text(std::span<const std::byte> bytes) { return {reinterpret_cast<const char*>(bytes.data()), bytes.size()}; }
-
-template <class T>
-std::vector<T> copy_as(const StoredTensor& tensor, const std::string& name, std::string_view dtype, const std::string& what) {
-  if (tensor.dtype != dtype) {
-    detail::fail_bad_file(
-        what, "tensor " + detail::in_quotes(name) + " has dtype " + tensor.dtype + "; expected " + std::string(dtype));
+class BytesInMemory final : public TensorBytes {
+ public:
+  BytesInMemory(std::vector<std::byte> bytes, std::uint64_t begin) : bytes_(std::move(bytes)), begin_(begin) {}
+  void read(std::uint64_t offset, std::span<std::byte> out) const override {
+    if (!out.empty()) std::memcpy(out.data(), bytes_.data() + begin_ + offset, out.size());
   }
-  std::vector<T> out(tensor.data.size() / sizeof(T));
-  if (!out.empty()) std::memcpy(out.data(), tensor.data.data(), out.size() * sizeof(T));
-  return out;
+
+ private:
+  std::vector<std::byte> bytes_;
+  std::uint64_t begin_;
+};
+
+class BytesInFile final : public TensorBytes {
+ public:
+  BytesInFile(std::unique_ptr<const InputFile> file, std::uint64_t begin) : file_(std::move(file)), begin_(begin) {}
+  void read(std::uint64_t offset, std::span<std::byte> out) const override { file_->read(begin_ + offset, out); }
+
+ private:
+  std::unique_ptr<const InputFile> file_;
+  std::uint64_t begin_;
+};
+
+}  // namespace
+}  // namespace detail
+
+namespace {
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::map<std::string, StoredTensor> tensors_of(std::vector<detail::HeaderEntry> entries) {
+  std::map<std::string, StoredTensor> tensors;
+  for (detail::HeaderEntry& e : entries) {
+    tensors.emplace(std::move(e.name),
+                    StoredTensor{std::move(e.dtype), std::move(e.shape), e.begin, e.end - e.begin});
+  }
+  return tensors;
 }
 
 }  // namespace
 
 SafetensorsFile SafetensorsFile::load(const std::filesystem::path& path) {
-  const std::string what = path.string();
-  detail::InputFile file(path);
-  // The header is checked against the file's size before memory is taken for the data.
-  std::vector<std::byte> bytes(file.size() < 8 ? file.size() : 8);
-  file.read(bytes);
-  const std::uint64_t header_size = detail::read_header_size(as_text(bytes), file.size(), what);
-  bytes.resize(8 + header_size);
-  file.read(std::span(bytes).subspan(8));
-  detail::parse_header(as_text(bytes).substr(8), file.size() - bytes.size(), what);
-  const std::size_t data_begin = bytes.size();
-  try {
-    bytes.resize(file.size());
-  } catch (const std::bad_alloc&) {
-    throw Error(ErrorCode::io_error,
-                "cannot read " + detail::in_quotes(what) + ": no memory for its " + std::to_string(file.size()) + " bytes");
-  }
-  file.read(std::span(bytes).subspan(data_begin));
-  return parse(std::move(bytes), what);
+  SafetensorsFile result;
+  result.what_ = path.string();
+  auto file = std::make_unique<const detail::InputFile>(path);
+  std::vector<std::byte> header(file->size() < 8 ? file->size() : 8);
+  file->read(0, header);
+  const std::uint64_t size = detail::read_header_size(as_text(header), file->size(), result.what_);
+  header.resize(size);
+  file->read(8, header);
+  detail::Header parsed = detail::parse_header(as_text(header), file->size() - 8 - size, result.what_);
+  result.metadata_ = std::move(parsed.metadata);
+  result.tensors_ = tensors_of(std::move(parsed.entries));
+  result.bytes_ = std::make_shared<const detail::BytesInFile>(std::move(file), 8 + size);
+  return result;
 }
 
 SafetensorsFile SafetensorsFile::parse(std::vector<std::byte> bytes, const std::string& what) {
-  SafetensorsFile file;
-  file.what_ = what;
-  file.bytes_ = std::move(bytes);
-  const std::string_view text = as_text(file.bytes_);
-  const std::uint64_t header_size = detail::read_header_size(text.substr(0, 8), text.size(), what);
-  const std::span<const std::byte> data = std::span(file.bytes_).subspan(8 + header_size);
-  detail::Header header = detail::parse_header(text.substr(8, header_size), data.size(), what);
-  file.metadata_ = std::move(header.metadata);
-  for (detail::HeaderEntry& entry : header.entries) {
-    file.tensors_.emplace(std::move(entry.name), StoredTensor{std::move(entry.dtype), std::move(entry.shape),
-                                                              data.subspan(entry.begin, entry.end - entry.begin)});
+  SafetensorsFile result;
+  result.what_ = what;
+  const std::string_view text = as_text(bytes);
+  const std::uint64_t size = detail::read_header_size(text.substr(0, 8), text.size(), what);
+  detail::Header parsed = detail::parse_header(text.substr(8, size), text.size() - 8 - size, what);
+  result.metadata_ = std::move(parsed.metadata);
+  result.tensors_ = tensors_of(std::move(parsed.entries));
+  result.bytes_ = std::make_shared<const detail::BytesInMemory>(std::move(bytes), 8 + size);
+  return result;
+}
+
+void SafetensorsFile::read(const StoredTensor& tensor, std::uint64_t first, std::span<std::byte> out) const {
+  if (first > tensor.bytes || out.size() > tensor.bytes - first) {
+    throw Error(ErrorCode::invalid_argument, "SafetensorsFile::read: " + std::to_string(out.size()) + " bytes from byte " +
+                                                 std::to_string(first) + " of a tensor that has " +
+                                                 std::to_string(tensor.bytes));
   }
-  return file;
+  bytes_->read(tensor.offset + first, out);
 }
 
 const StoredTensor& SafetensorsFile::tensor(const std::string& name) const {
@@ -71,16 +108,28 @@ const StoredTensor& SafetensorsFile::tensor(const std::string& name) const {
   return found->second;
 }
 
-std::vector<float> SafetensorsFile::floats(const std::string& name) const {
-  return copy_as<float>(tensor(name), name, "F32", what_);
+namespace {
+
+template <class T>
+std::vector<T> read_all(const SafetensorsFile& file, const std::string& name, std::string_view dtype) {
+  const StoredTensor& tensor = file.tensor(name);
+  if (tensor.dtype != dtype) {
+    detail::fail_bad_file(file.what(), "tensor " + detail::in_quotes(name) + " has dtype " + tensor.dtype +
+                                           "; expected " + std::string(dtype));
+  }
+  std::vector<T> out(tensor.bytes / sizeof(T));
+  file.read(tensor, 0, std::as_writable_bytes(std::span(out)));
+  return out;
 }
 
+}  // namespace
+
+std::vector<float> SafetensorsFile::floats(const std::string& name) const { return read_all<float>(*this, name, "F32"); }
 std::vector<std::int8_t> SafetensorsFile::int8s(const std::string& name) const {
-  return copy_as<std::int8_t>(tensor(name), name, "I8", what_);
+  return read_all<std::int8_t>(*this, name, "I8");
 }
-
 std::vector<std::int64_t> SafetensorsFile::int64s(const std::string& name) const {
-  return copy_as<std::int64_t>(tensor(name), name, "I64", what_);
+  return read_all<std::int64_t>(*this, name, "I64");
 }
 
 }  // namespace bytegate

@@ -175,6 +175,15 @@ class HeaderReader : public JsonEvents {
   std::size_t offsets_ = 0;
 };
 
+/// Throws if the file begins as those of torch.save do: a zip archive, or a pickle of protocol 2 or later.
+void refuse_pytorch_file(std::string_view beginning, const std::string& what) {
+  const bool pickle = beginning[0] == '\x80' && beginning[1] >= 2 && beginning[1] <= 5;
+  if (!pickle && !beginning.starts_with("PK\3\4")) return;
+  fail_bad_file(what, std::string("this is ") + (pickle ? "a pickle" : "a zip archive") +
+                          ", as torch.save writes (.pt, .pth, .bin, .ckpt), not a safetensors file; "
+                          "scripts/torch_to_safetensors.py IN OUT converts it");
+}
+
 /// The data must be the tensors', each byte of one tensor.
 void check_contiguous(const std::vector<HeaderEntry>& entries, std::uint64_t data_size, const std::string& what) {
   std::uint64_t position = 0;
@@ -231,6 +240,7 @@ std::uint64_t read_header_size(std::string_view prefix, std::uint64_t file_size,
   }
   std::uint64_t size = 0;
   for (std::size_t i = 0; i < 8; ++i) size |= static_cast<std::uint64_t>(static_cast<unsigned char>(prefix[i])) << (8 * i);
+  if (size > kMaxHeaderBytes || size > file_size - 8) refuse_pytorch_file(prefix, what);
   if (size > kMaxHeaderBytes) {
     fail_bad_file(what, "the header length is " + std::to_string(size) + "; at most " + std::to_string(kMaxHeaderBytes) +
                             " is accepted (is this a safetensors file?)");

@@ -1,7 +1,7 @@
 #include <bytegate/safetensors.h>
 
 #include <algorithm>
-#include <cstring>
+#include <memory>
 
 #include "io/file.h"
 #include "io/json.h"
@@ -22,33 +22,47 @@ void SafetensorsWriter::set_metadata(const std::string& key, const std::string& 
 }
 
 void SafetensorsWriter::add(const std::string& name, std::string_view dtype, std::span<const std::int64_t> shape,
-                            std::span<const std::byte> data) {
+                            Producer produce) {
   detail::json_string(name);
   const std::string tensor = "tensor " + detail::in_quotes(name);
   if (name == detail::kMetadataKey) fail_argument(tensor + ": the format keeps this name for itself");
   const std::uint64_t element = detail::dtype_size(dtype);
-  if (element == 0)
+  if (element == 0) {
     fail_argument(tensor + " has dtype " + detail::in_quotes(dtype) + "; the format has " + detail::dtype_names());
+  }
   if (std::any_of(shape.begin(), shape.end(), [](std::int64_t dim) { return dim < 0; })) {
     fail_argument(tensor + " has shape " + detail::list_text(shape) + " with a negative dimension");
   }
-  Entry entry{name, std::string(dtype), {shape.begin(), shape.end()}, {}};
+  Entry entry{name, std::string(dtype), {shape.begin(), shape.end()}, 0, std::move(produce)};
   const std::int64_t bytes = detail::tensor_bytes(entry.shape, element);
-  if (bytes < 0 || static_cast<std::uint64_t>(bytes) != data.size()) {
-    fail_argument(tensor + " has shape " + detail::list_text(shape) + " of " + entry.dtype + ", which takes " +
-                  (bytes < 0 ? "more than 2^63" : std::to_string(bytes)) + " bytes, but " + std::to_string(data.size()) +
-                  " bytes of data");
+  if (bytes < 0) {
+    fail_argument(tensor + " has shape " + detail::list_text(shape) + " of " + entry.dtype + ", which takes more than 2^63 bytes");
   }
+  entry.bytes = static_cast<std::uint64_t>(bytes);
   if (!names_.insert(name).second) fail_argument(tensor + " was added already");
-  entry.data.assign(data.begin(), data.end());
   entries_.push_back(std::move(entry));
+}
+
+void SafetensorsWriter::add(const std::string& name, std::string_view dtype, std::span<const std::int64_t> shape,
+                            std::span<const std::byte> data) {
+  const auto copy = std::make_shared<const std::vector<std::byte>>(data.begin(), data.end());
+  add(name, dtype, shape, [copy](const Sink& sink) { sink(*copy); });
+  const Entry& entry = entries_.back();
+  if (entry.bytes == data.size()) return;
+  const std::string message = "tensor " + detail::in_quotes(name) + " has shape " + detail::list_text(shape) + " of " +
+                              entry.dtype + ", which takes " + std::to_string(entry.bytes) + " bytes, but " +
+                              std::to_string(data.size()) + " bytes of data";
+  names_.erase(name);
+  entries_.pop_back();
+  fail_argument(message);
 }
 
 void SafetensorsWriter::add(const std::string& name, std::span<const std::int64_t> shape, std::span<const float> data) {
   add(name, "F32", shape, std::as_bytes(data));
 }
 
-void SafetensorsWriter::add(const std::string& name, std::span<const std::int64_t> shape, std::span<const std::int8_t> data) {
+void SafetensorsWriter::add(const std::string& name, std::span<const std::int64_t> shape,
+                            std::span<const std::int8_t> data) {
   add(name, "I8", shape, std::as_bytes(data));
 }
 
@@ -61,9 +75,9 @@ std::string SafetensorsWriter::header() const {
     text.back() = '}';
     text += ',';
   }
-  std::size_t begin = 0;
+  std::uint64_t begin = 0;
   for (const Entry& entry : entries_) {
-    const std::size_t end = begin + entry.data.size();
+    const std::uint64_t end = begin + entry.bytes;
     text += detail::json_string(entry.name) + ":{\"dtype\":\"" + entry.dtype + "\",\"shape\":[";
     for (std::size_t i = 0; i < entry.shape.size(); ++i) {
       if (i > 0) text += ',';
@@ -85,19 +99,30 @@ std::string SafetensorsWriter::header() const {
   return text;
 }
 
-std::vector<std::byte> SafetensorsWriter::bytes() const {
+void SafetensorsWriter::write(const Sink& sink) const {
   const std::string head = header();
-  const auto head_bytes = std::as_bytes(std::span(head));
-  std::vector<std::byte> out(head_bytes.begin(), head_bytes.end());
-  for (const Entry& entry : entries_) out.insert(out.end(), entry.data.begin(), entry.data.end());
+  sink(std::as_bytes(std::span(head)));
+  for (const Entry& entry : entries_) {
+    std::uint64_t written = 0;
+    entry.produce([&](std::span<const std::byte> piece) {
+      written += piece.size();
+      if (written <= entry.bytes) sink(piece);
+    });
+    if (written != entry.bytes) {
+      fail_argument("tensor " + detail::in_quotes(entry.name) + " takes " + std::to_string(entry.bytes) + " bytes, but " +
+                    std::to_string(written) + " were produced");
+    }
+  }
+}
+
+std::vector<std::byte> SafetensorsWriter::bytes() const {
+  std::vector<std::byte> out;
+  write([&](std::span<const std::byte> piece) { out.insert(out.end(), piece.begin(), piece.end()); });
   return out;
 }
 
 void SafetensorsWriter::save(const std::filesystem::path& path) const {
-  const std::string head = header();
-  std::vector<std::span<const std::byte>> parts = {std::as_bytes(std::span(head))};
-  for (const Entry& entry : entries_) parts.emplace_back(entry.data);
-  detail::write_file(path, parts);
+  detail::write_file(path, [&](const detail::ByteSink& sink) { write(sink); });
 }
 
 }  // namespace bytegate

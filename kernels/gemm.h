@@ -5,24 +5,27 @@
 
 namespace bytegate::kernels {
 
-template <class Isa, class Product>
+template <class Product>
 void gemm(const GemmArgs* args) {
+  using Isa = typename Product::Isa;
   using F = typename Isa::F;
   constexpr std::size_t nr = 4 * Isa::width;
   const GemmArgs a = *args;
+  const std::uint32_t floor_bits = a.relu ? 0u : 0xff800000u;  // of 0 or -infinity
   for (std::size_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
-    const char* weights = panel_of<Product>(a.rhs, panel);
+    const void* weights = Product::template panel<4>(a.rhs, panel);
     const std::size_t n = panel * nr;
     for_each_tile<Product::mr>(a.lhs.rows, [&]<int rows>(std::size_t m) BYTEGATE_LAMBDA {
-      typename Product::template Tile<rows> tile;
+      typename Product::template Tile<rows, 4> tile;
       tile.run(a.lhs, m, weights, a.rhs);
-      unrolled<4>([&]<int v>() BYTEGATE_LAMBDA {
+      // max(floor, y) is y for every y if floor is -infinity; NaN, as the second operand, stays.
+      const F floor = F(__builtin_bit_cast(float, computed_here(floor_bits)));
+      static_for<4>([&]<int v>() BYTEGATE_LAMBDA {
         const std::size_t column = n + v * Isa::width;
         if (column >= a.n_out) return;
         const F bias = Isa::load(a.rhs.bias + column);
-        unrolled<rows>([&]<int r>() BYTEGATE_LAMBDA {
-          F y = tile.template value<r, v>(a.rhs, column, bias);
-          if (a.relu) y = Isa::max(Isa::set(0.0f), y);  // NaN, as the second operand, stays
+        static_for<rows>([&]<int r>() BYTEGATE_LAMBDA {
+          const F y = Isa::max(floor, tile.template value<r, v>(a.rhs, column, bias));
           float* out = a.out + (m + r) * a.out_stride + column;
           if (column + Isa::width <= a.n_out) {
             Isa::store(out, y);

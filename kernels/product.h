@@ -1,29 +1,35 @@
-// The inner products: tiles of rows x nr channels, nr = 4 vectors of channels.
+// The inner products: tiles of rows by the vectors of channels of a panel.
 //
-// A Product says how rows of staged activations meet a panel of weights:
-//   Product::Tile<rows>              accumulators; run(lhs, first row, panel, rhs) sums over the whole of K
-//   tile.value<r, v>(rhs, n, addend) the float result of row r and vector v (first channel n), plus addend
+// A product says how rows of staged activations are multiplied by a panel of weights:
+//   Product::Isa, Product::mr           its vectors, and the rows of its largest tile
+//   Product::Tile<rows, vectors>        accumulators; run(lhs, first row, panel, rhs) sums over the whole of k
+//   tile.value<r, v>(rhs, n, addend)    the float result of row r and vector v (first channel n), plus addend
+//   Product::panel<vectors>(rhs, i)     the weights of panel i
 #pragma once
 
 #include <bytegate/backend.h>
 
-#include "kernels/unroll.h"
+#include "kernels/concepts.h"
+#include "kernels/static_for.h"
 
 namespace bytegate::kernels {
 
-/// int8 by a dot product of kr neighbours in k: Isa::dot(acc, load_lhs(...), load_rhs(...)), exact in int32. Passes over K with `vectors`
-/// of the panel's four vectors of channels at a time: fewer let a CPU with few registers take more rows. For backends whose dot takes -128
-/// as it is (no splits_minus_128).
-template <class Isa, int rows, int vectors = 4>
+/// int8 by a dot product of kr neighbours in k: P::dot(acc, load_lhs(...), load_rhs(...)), exact in int32. Passes over
+/// k with `at_once` of the panel's vectors of channels at a time: fewer let a CPU with few registers take more rows.
+template <class P, int rows, int vectors, int at_once>
 struct DotTile {
-  using I = typename Isa::I;
+  using I = typename P::I;
+  static_assert(vectors % at_once == 0);
+  static constexpr std::uint32_t width = P::width;
+  static constexpr PackedLayout layout = recurrent_layout({4 * width, P::block_channels, P::kr, P::kr}, vectors);
   // Few rows leave too few independent sums to hide the latency of dot: split k over several.
-  static constexpr int wanted = static_cast<int>(Isa::independent_sums) / (rows * vectors);
+  static constexpr int wanted = static_cast<int>(P::independent_sums) / (rows * at_once);
   static constexpr int chains = wanted < 1 ? 1 : wanted > 4 ? 4 : wanted;
-  I acc[rows][4];
+  I acc[rows][vectors];
 
   BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs) {
-    unrolled<4 / vectors>([&]<int pass>() BYTEGATE_LAMBDA { this->template run_pass<pass * vectors>(lhs, stride, panel, rhs); });
+    static_for<vectors / at_once>(
+        [&]<int pass>() BYTEGATE_LAMBDA { this->template run_pass<pass * at_once>(lhs, stride, panel, rhs); });
   }
 
   template <int m, int v>
@@ -32,109 +38,123 @@ struct DotTile {
   }
 
  private:
-  using Sums = I[chains][rows][vectors];
+  using Sums = I[chains][rows][at_once];
 
   template <int first>
   BYTEGATE_INLINE void run_pass(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs) {
-    constexpr std::size_t group = Isa::nb * Isa::kr, lhs_group = Isa::kr * Isa::lhs_size;  // bytes of one k group
-    const std::size_t block = rhs.k_groups * group;                                       // of nb channels
+    constexpr std::size_t group = layout.block_channels * P::kr,
+                          lhs_group = P::kr * P::lhs_size;  // bytes of one k group
+    const std::size_t block = rhs.k_groups * group;
     Sums sums;
-    unrolled<chains * rows * vectors>([&]<int i>() BYTEGATE_LAMBDA { sums[i / (rows * vectors)][i / vectors % rows][i % vectors] = Isa::set_i(0); });
+    static_for<chains * rows * at_once>(
+        [&]<int i>() BYTEGATE_LAMBDA { sums[i / (rows * at_once)][i / at_once % rows][i % at_once] = I(0); });
     const auto* a = static_cast<const std::uint8_t*>(lhs);
     const auto* w = static_cast<const std::int8_t*>(panel);
     std::size_t groups = rhs.k_groups;
     for (; groups >= chains; groups -= chains, a += chains * lhs_group, w += chains * group) {
-      unrolled<chains>([&]<int c>() BYTEGATE_LAMBDA { step<first, c>(sums, a + c * lhs_group, stride, w + c * group, block); });
+      static_for<chains>(
+          [&]<int c>() BYTEGATE_LAMBDA { step<first, c>(sums, a + c * lhs_group, stride, w + c * group, block); });
     }
     if constexpr (chains > 1) {
       for (; groups > 0; --groups, a += lhs_group, w += group) step<first, 0>(sums, a, stride, w, block);
     }
-    unrolled<rows * vectors>([&]<int i>() BYTEGATE_LAMBDA {
-      constexpr int m = i / vectors, v = i % vectors;
+    static_for<rows * at_once>([&]<int i>() BYTEGATE_LAMBDA {
+      constexpr int m = i / at_once, v = i % at_once;
       I sum = sums[0][m][v];
-      unrolled<chains - 1>([&]<int c>() BYTEGATE_LAMBDA { sum = Isa::add_i(sum, sums[c + 1][m][v]); });
+      static_for<chains - 1>([&]<int c>() BYTEGATE_LAMBDA { sum = sum + sums[c + 1][m][v]; });
       acc[m][first + v] = sum;
     });
     // In memory before the next pass: clang would keep these in registers, and the sums of that pass on the stack.
-    if constexpr (first + vectors < 4) asm volatile("" : "+m"(acc));
+    if constexpr (first + at_once < vectors) asm volatile("" : "+m"(acc));
   }
 
   template <int first, int c>
-  static BYTEGATE_INLINE void step(Sums& sums, const std::uint8_t* a, std::size_t stride, const std::int8_t* w, std::size_t block) {
-    typename Isa::Rhs b[vectors];
-    unrolled<vectors>([&]<int v>() BYTEGATE_LAMBDA {
-      constexpr std::size_t p = (first + v) * Isa::width;
-      b[v] = Isa::load_rhs(w + p / Isa::nb * block + p % Isa::nb * Isa::kr);
+  static BYTEGATE_INLINE void step(Sums& sums, const std::uint8_t* a, std::size_t stride, const std::int8_t* w,
+                                   std::size_t block) {
+    typename P::Rhs b[at_once];
+    static_for<at_once>([&]<int v>() BYTEGATE_LAMBDA {
+      constexpr std::size_t p = (first + v) * width;
+      b[v] = P::load_rhs(w + p / layout.block_channels * block + p % layout.block_channels * P::kr);
     });
-    unrolled<rows>([&]<int m>() BYTEGATE_LAMBDA {
-      const auto row = Isa::load_lhs(a + m * stride);
-      unrolled<vectors>([&]<int v>() BYTEGATE_LAMBDA { sums[c][m][v] = Isa::dot(sums[c][m][v], row, b[v]); });
-      unrolled<vectors>([&]<int v>() BYTEGATE_LAMBDA { Isa::keep(sums[c][m][v]); });
+    static_for<rows>([&]<int m>() BYTEGATE_LAMBDA {
+      const auto row = P::load_lhs(a + m * stride);
+      static_for<at_once>([&]<int v>() BYTEGATE_LAMBDA { sums[c][m][v] = P::dot(sums[c][m][v], row, b[v]); });
+      static_for<at_once>([&]<int v>() BYTEGATE_LAMBDA { P::pin_register(sums[c][m][v]); });
     });
   }
 };
 
 /// y = fma(float(acc), sx * sw, addend), acc = sum qx * qw - zx * sum qw.
-template <class Isa>
-struct Int8Product {
-  static constexpr int mr = Isa::mr;
-  static constexpr std::size_t group_bytes = 4 * Isa::width * Isa::kr;
-  template <int rows>
+template <class P>
+struct QuantizedProduct {
+  using Isa = P;
+  using F = typename P::F;
+  using I = typename P::I;
+  static constexpr int mr = P::mr;
+
+  template <int vectors>
+  static BYTEGATE_INLINE const void* panel(const PackedMatrix& rhs, std::size_t i) {
+    return static_cast<const char*>(rhs.data) + i * rhs.k_groups * (vectors * P::width * P::kr);
+  }
+
+  template <int rows, int vectors>
   struct Tile {
-    typename Isa::template Int8Tile<rows> tile;
-    typename Isa::F scale[rows];
-    typename Isa::I correction[rows];
+    typename P::template Tile<rows, vectors> tile;
+    F scale[rows];
+    I correction[rows];
 
     BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs) {
       tile.run(static_cast<const std::uint8_t*>(lhs.data) + m * lhs.stride, lhs.stride, panel, rhs);
-      unrolled<rows>([&]<int r>() BYTEGATE_LAMBDA {
-        scale[r] = Isa::set(lhs.scales[m + r].scale);
-        correction[r] = Isa::set_i(Isa::lhs_offset - lhs.scales[m + r].zero_point);
+      static_for<rows>([&]<int r>() BYTEGATE_LAMBDA {
+        scale[r] = F(lhs.scales[m + r].scale);
+        correction[r] = I(P::activation_bias - lhs.scales[m + r].zero_point);
       });
     }
 
     /// n: the channel of the vector's first lane.
     template <int r, int v>
-    BYTEGATE_INLINE typename Isa::F value(const PackedMatrix& rhs, std::size_t n, typename Isa::F addend) const {
-      const auto acc = Isa::add_i(tile.template sum<r, v>(), Isa::mul_i(correction[r], Isa::load_i(rhs.sums + n)));
-      return Isa::fma(Isa::to_float(acc), Isa::mul(scale[r], Isa::load(rhs.scales + n)), addend);
+    BYTEGATE_INLINE F value(const PackedMatrix& rhs, std::size_t n, F addend) const {
+      const I acc = tile.template sum<r, v>() + correction[r] * P::load(rhs.sums + n);
+      return P::fma(P::to_float(acc), scale[r] * P::load(rhs.scales + n), addend);
     }
   };
 };
 
 /// float32: fused multiply-adds in the order of k, so that a result does not depend on the tile or the vector width.
-template <class Isa>
+template <class V>
 struct FloatProduct {
-  static constexpr int mr = Isa::float_mr;
-  static constexpr std::size_t group_bytes = 4 * Isa::width * sizeof(float);
-  template <int rows>
+  using Isa = V;
+  using F = typename V::F;
+  static constexpr int mr = V::float_mr;
+
+  template <int vectors>
+  static BYTEGATE_INLINE const void* panel(const PackedMatrix& rhs, std::size_t i) {
+    return static_cast<const float*>(rhs.data) + i * rhs.k_groups * (vectors * V::width);
+  }
+
+  template <int rows, int vectors>
   struct Tile {
-    typename Isa::F acc[rows][4];
+    F acc[rows][vectors];
 
     BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs) {
       const auto* w = static_cast<const float*>(panel);
       const char* a = static_cast<const char*>(lhs.data) + m * lhs.stride;
-      unrolled<rows * 4>([&]<int i>() BYTEGATE_LAMBDA { acc[i / 4][i % 4] = Isa::set(0.0f); });
-      for (std::size_t k = 0; k < rhs.k; ++k, w += 4 * Isa::width, a += sizeof(float)) {
-        typename Isa::F b[4];
-        unrolled<4>([&]<int v>() BYTEGATE_LAMBDA { b[v] = Isa::load(w + v * Isa::width); });
-        unrolled<rows>([&]<int r>() BYTEGATE_LAMBDA {
-          const auto x = Isa::set(*reinterpret_cast<const float*>(a + r * lhs.stride));
-          unrolled<4>([&]<int v>() BYTEGATE_LAMBDA { acc[r][v] = Isa::fma(x, b[v], acc[r][v]); });
+      static_for<rows * vectors>([&]<int i>() BYTEGATE_LAMBDA { acc[i / vectors][i % vectors] = F(0.0f); });
+      for (std::size_t k = 0; k < rhs.k; ++k, w += vectors * V::width, a += sizeof(float)) {
+        F b[vectors];
+        static_for<vectors>([&]<int v>() BYTEGATE_LAMBDA { b[v] = V::load(w + v * V::width); });
+        static_for<rows>([&]<int r>() BYTEGATE_LAMBDA {
+          const auto x = F(*reinterpret_cast<const float*>(a + r * lhs.stride));
+          static_for<vectors>([&]<int v>() BYTEGATE_LAMBDA { acc[r][v] = V::fma(x, b[v], acc[r][v]); });
         });
       }
     }
 
     template <int r, int v>
-    BYTEGATE_INLINE typename Isa::F value(const PackedMatrix&, std::size_t, typename Isa::F addend) const {
-      return Isa::add(acc[r][v], addend);
+    BYTEGATE_INLINE F value(const PackedMatrix&, std::size_t, F addend) const {
+      return acc[r][v] + addend;
     }
   };
 };
-
-template <class Product>
-BYTEGATE_INLINE const char* panel_of(const PackedMatrix& rhs, std::size_t panel) {
-  return static_cast<const char*>(rhs.data) + panel * rhs.segments * rhs.k_groups * Product::group_bytes;
-}
 
 }  // namespace bytegate::kernels

@@ -1,7 +1,8 @@
-// tanh(x) ~ x * P(x^2) / Q(x^2) for |x| <= bound; beyond it float tanh is 1 within the error bound. Minimax fit of degrees 4 and 4, then a
-// search over the last bits of each coefficient for the least error when evaluated in float32 with fma and one division
-// (docs/numerics.md). All 2^32 inputs: tanh within 2.9e-7, sigmoid within 1.8e-7, |tanh| <= 1, exactly 1 from the bound on. These
-// hold for these bits and this order of operations only; bytegate_activation_check measures them.
+// tanh(x) ~ x * P(x^2) / Q(x^2) for |x| <= bound; beyond it float tanh is 1 within the error bound. Minimax fit of
+// degrees 4 and 4, then a search over the last bits of each coefficient for the least error when evaluated in float32
+// with fma and one division (docs/numerics.md). All 2^32 inputs: tanh within 2.9e-7, sigmoid within 1.8e-7, |tanh| <=
+// 1, exactly 1 from the bound on. These hold for these bits and this order of operations only;
+// bytegate_activation_check measures them.
 #pragma once
 
 namespace bytegate::kernels {

@@ -1,50 +1,91 @@
 #include <bytegate/model.h>
-#include <fnmatch.h>
 
 #include <algorithm>
+
+#include "layers/pattern.h"
 
 namespace bytegate {
 namespace {
 
-bool matches(const std::vector<std::string>& patterns, const std::string& name) {
-  return std::ranges::any_of(patterns, [&](const std::string& p) { return fnmatch(p.c_str(), name.c_str(), 0) == 0; });
+std::string kind_of(const Layer& layer) {
+  class Kind final : public LayerVisitor {
+   public:
+    std::string name;
+
+   private:
+    void begin(std::string_view kind, std::string_view) override { name = kind; }
+  } kind;
+  layer.describe(kind);
+  return std::move(kind.name);
 }
 
-void check_patterns(const std::vector<std::string>& patterns, const Sequential& model, const char* what) {
+const LayerKind* find_kind(std::string_view name) {
+  const auto found = std::ranges::find(layer_kinds(), name, &LayerKind::name);
+  return found == layer_kinds().end() ? nullptr : &*found;
+}
+
+bool is_chosen_kind(std::string_view kind, const std::vector<std::string>& kinds) {
+  if (!kinds.empty()) return std::ranges::count(kinds, kind) != 0;
+  const LayerKind* known = find_kind(kind);
+  return !known || known->quantized_by_default;
+}
+
+bool matches_any(const std::vector<std::string>& patterns, const std::string& name) {
+  return std::ranges::any_of(patterns, [&](const std::string& p) { return detail::matches_pattern(p, name); });
+}
+
+void check_patterns(const std::vector<std::string>& patterns, const std::vector<NamedLayer>& layers, const char* what) {
   for (const std::string& pattern : patterns) {
-    if (std::ranges::any_of(model.layers(), [&](const auto& l) { return matches({pattern}, l.first); })) continue;
+    const auto matches = [&](const NamedLayer& l) { return detail::matches_pattern(pattern, l.name); };
+    if (std::ranges::any_of(layers, matches)) continue;
     std::string names;
-    for (const auto& [name, layer] : model.layers()) names += (names.empty() ? "" : ", ") + name;
+    for (const NamedLayer& l : layers) names += (names.empty() ? "" : ", ") + l.name;
+    throw Error(ErrorCode::invalid_argument, std::string("quantize_dynamic: the ") + what + " pattern '" + pattern +
+                                                 "' matches no layer; there are: " + names);
+  }
+}
+
+void check_kinds(const std::vector<std::string>& kinds, const std::vector<NamedLayer>& layers) {
+  for (const std::string& kind : kinds) {
+    const auto is_kind = [&](const NamedLayer& l) { return kind_of(*l.layer) == kind; };
+    if (find_kind(kind) || std::ranges::any_of(layers, is_kind)) continue;
+    std::string names;
+    for (const LayerKind& known : layer_kinds()) names += (names.empty() ? "" : ", ") + std::string(known.name);
     throw Error(ErrorCode::invalid_argument,
-                std::string("quantize_dynamic: the ") + what + " pattern '" + pattern + "' matches no layer; there are: " + names);
+                "quantize_dynamic: there is no kind of layer '" + kind + "'; accepted: " + names);
   }
 }
 
 }  // namespace
 
-Layer quantize_dynamic(const Layer& layer, const QuantizeOptions& options) {
-  if (const auto* l = std::get_if<Linear>(&layer); l && (options.kinds & kLinear)) {
-    return DynamicQuantizedLinear::from_float(*l, options.scheme, options.backend);
-  }
-  if (const auto* l = std::get_if<LSTM>(&layer); l && (options.kinds & kLSTM)) {
-    return DynamicQuantizedLSTM::from_float(*l, options.scheme, options.backend);
-  }
-  if (const auto* l = std::get_if<Embedding>(&layer); l && (options.kinds & kEmbedding)) return QuantizedEmbedding::from_float(*l);
-  return layer;
+bool QuantizeOptions::chooses(const std::string& name, std::string_view kind) const {
+  const bool included = include.empty() || matches_any(include, name);
+  return included && !matches_any(exclude, name) && is_chosen_kind(kind, kinds);
 }
 
-Sequential quantize_dynamic(const Sequential& model, const QuantizeOptions& options) {
-  check_patterns(options.include, model, "include");
-  check_patterns(options.exclude, model, "exclude");
-  Sequential quantized(model.name());
-  for (const auto& [name, layer] : model.layers()) {
-    const bool chosen = (options.include.empty() || matches(options.include, name)) && !matches(options.exclude, name);
+void QuantizeOptions::validate(const std::vector<NamedLayer>& layers) const {
+  check_patterns(include, layers, "include");
+  check_patterns(exclude, layers, "exclude");
+  check_kinds(kinds, layers);
+}
+
+std::vector<NamedLayer> quantize_dynamic(const std::vector<NamedLayer>& layers, const QuantizeOptions& options) {
+  options.validate(layers);
+  std::vector<NamedLayer> quantized = layers;
+  for (auto& [name, layer] : quantized) {
+    if (!options.chooses(name, kind_of(*layer))) continue;
     try {
-      quantized.add(name, chosen ? quantize_dynamic(layer, options) : layer);
+      if (LayerPtr q = layer->quantize_dynamic(options.scheme, options.backend)) layer = std::move(q);
     } catch (const Error& e) {
       throw Error(e.code(), "layer '" + name + "': " + e.what());
     }
   }
+  return quantized;
+}
+
+Sequential quantize_dynamic(const Sequential& model, const QuantizeOptions& options) {
+  Sequential quantized(model.name());
+  for (NamedLayer& l : quantize_dynamic(model.layers(), options)) quantized.add(std::move(l.name), std::move(l.layer));
   return quantized;
 }
 

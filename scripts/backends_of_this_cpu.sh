@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# Prints the backends that this CPU must be able to run, one a line, from what the kernel says and not from the library.
+# Prints the backends that this CPU must be able to run, one a line, best first, from what the kernel says in
+# /proc/cpuinfo and not from the library.
 #   --with-stand-ins   and those by which tests run others (tests/support/stand_ins.cpp)
 set -euo pipefail
-flags=" $(grep -m1 -E '^(flags|Features)' /proc/cpuinfo | cut -d: -f2-) "
-has() {
-  local flag
-  for flag in "$@"; do [[ $flags == *" $flag "* ]] || return 1; done
-}
-echo scalar
-if has avx2 fma; then echo avx2; fi
-if has avx2 fma avx_vnni; then echo avxvnni; elif has avx2 fma && [ "${1:-}" = --with-stand-ins ]; then echo avxvnni_trapped; fi
-if has avx512f avx512bw avx512dq avx512vl avx512_vnni; then echo avx512vnni; fi
-if has asimd; then echo neon; fi
-if has asimd asimddp; then echo neondot; fi
-if has asimd asimddp i8mm; then echo neoni8mm; fi
+cd "$(dirname "$0")/.."
+. scripts/backend_table.sh
+flags=$(grep -m1 -E '^(flags|Features)' /proc/cpuinfo | cut -d: -f2-)
+names=$(backends_of "$(uname -m)")
+for name in $names; do
+  needed=$(needs "$name")
+  if has "$flags" "$needed"; then
+    echo "$name"
+  elif [ "${1:-}" = --with-stand-ins ] && stand_in=$(backend_line "$name" stand_in); then
+    needed=$(backend_line "$name" stand_in_flags)
+    if has "$flags" "$needed"; then echo "$stand_in"; fi
+  fi
+done

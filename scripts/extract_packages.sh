@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # extract_packages.sh ARCHITECTURE FOLDER PACKAGE...
-# Unpacks Debian packages of any architecture into a folder. They come from the system's own package sources, by an apt configuration and
-# a package database that live in that folder: the system, its architectures and its packages stay as they are, and root is not needed.
-# Where the folder holds these packages already it does nothing and needs no network.
+# Unpacks Debian packages of any architecture into a folder. They come from the system's own package sources, by an apt
+# configuration and a package database that live in that folder: the system, its architectures and its packages stay
+# as they are, and root is not needed. Where the folder holds these packages already it does nothing and needs no
+# network.
 set -euo pipefail
 exec </dev/null
 architecture=$1

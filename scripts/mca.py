@@ -3,9 +3,10 @@
 
   scripts/mca.py [BUILD_DIR...]     default: build/release and build/aarch64
 
-The loops are read from the compiled objects of the backends: of `gemm`, the loop with the most multiply-adds (many rows) and the one with
-the fewest a load (one row). "limit" is what the product instructions of that loop would reach alone, if nothing depended on anything.
-llvm-mca takes every load to be a hit in the first cache. It comes from the system (llvm-mca-19) or is unpacked into build/llvm.
+The CPUs are those of `mca_cpus` in backends/*/backend.cmake. The loops are read from the compiled objects of the
+backends: of `gemm`, the loop with the most multiply-adds (many rows) and the one with the fewest a load (one row).
+"limit" is what the product instructions of that loop would reach alone, if nothing depended on anything. llvm-mca
+assumes that every load hits the first cache. It comes from the system (llvm-mca-19) or is unpacked into build/llvm.
 """
 import pathlib
 import re
@@ -13,24 +14,13 @@ import shutil
 import subprocess
 import sys
 
+import backend_table
+
 SOURCE = pathlib.Path(__file__).resolve().parent.parent
 LLVM = 19  # the first of Debian 12's with models of Neoverse N1, V1 and V2
 
-# (target, disassembler) and the cores of each backend, with llvm's names of their models.
-ARM = ("aarch64-linux-gnu", "aarch64-linux-gnu-objdump")
-X86 = ("x86_64-linux-gnu", "objdump")
-ARM_SMALL = [("Cortex-A53", "cortex-a53"), ("Cortex-A55", "cortex-a55"), ("Cortex-A57, A72", "cortex-a57")]
-ARM_LARGE = [("Neoverse N1, Cortex-A76", "neoverse-n1"), ("Neoverse N2", "neoverse-n2"), ("Neoverse V1", "neoverse-v1"),
-             ("Neoverse V2", "neoverse-v2"), ("Apple M1", "apple-m1")]
-X86_AVX2 = [("Haswell", "haswell"), ("Skylake", "skylake"), ("Ice Lake", "icelake-server"), ("Zen 2", "znver2"), ("Zen 3", "znver3")]
-BACKENDS = {
-    "neon": (ARM, ARM_SMALL + ARM_LARGE),
-    "neondot": (ARM, ARM_SMALL[1:2] + ARM_LARGE),
-    "neoni8mm": (ARM, ARM_LARGE[1:4] + [("Apple M2", "apple-m2")]),
-    "avx2": (X86, X86_AVX2),
-    "avxvnni": (X86, [("Alder Lake", "alderlake")]),
-    "avx512vnni": (X86, [("Cascade Lake", "cascadelake"), ("Ice Lake", "icelake-server")]),
-}
+# (target, disassembler) of each processor.
+TARGETS = {"aarch64": ("aarch64-linux-gnu", "aarch64-linux-gnu-objdump"), "x86_64": ("x86_64-linux-gnu", "objdump")}
 # Multiply-adds of an instruction (on x86: and the width of its registers).
 MULTIPLIES = {"sdot": 16, "smmla": 32, "smull": 8, "smull2": 8, "smlal": 8, "smlal2": 8,
               "vpdpbusd ymm": 32, "vpdpbusd zmm": 64, "vpmaddwd ymm": 16, "vpmaddwd zmm": 32, "vpmaddubsw ymm": 32}
@@ -55,12 +45,13 @@ def loads(instructions):
 
 def gemm_loops(objdump, path):
     """Loops without a branch inside, of the int8 gemm, that multiply."""
-    text = subprocess.run([objdump, "-d", "--no-show-raw-insn", path], capture_output=True, text=True, check=True).stdout
+    command = [objdump, "-d", "--no-show-raw-insn", path]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     loops, code = [], []
     for line in text.splitlines():
         if re.match(r"[0-9a-f]+ <", line):
             code = []
-            inside = "gemm" in line and "Int8Product" in line
+            inside = "gemm" in line and "QuantizedProduct" in line
             continue
         match = re.match(r"\s+([0-9a-f]+):\t(.*)", line)
         if not match or not inside:
@@ -84,7 +75,8 @@ def mca(program, triple, model, body):
     iterations = 300
     out = subprocess.run([*program, f"-mtriple={triple}", f"-mcpu={model}", *features, f"-iterations={iterations}"],
                          input=".Lloop:\n" + "\n".join(body) + "\n", capture_output=True, text=True)
-    cycles, alone = re.search(r"Total Cycles:\s+(\d+)", out.stdout), re.search(r"Block RThroughput:\s+([\d.]+)", out.stdout)
+    cycles = re.search(r"Total Cycles:\s+(\d+)", out.stdout)
+    alone = re.search(r"Block RThroughput:\s+([\d.]+)", out.stdout)
     if out.returncode or not cycles:
         raise RuntimeError(out.stderr.strip().splitlines()[0] if out.stderr.strip() else "llvm-mca gave nothing")
     return int(cycles[1]) / iterations, float(alone[1])
@@ -95,8 +87,39 @@ def llvm_mca():
     if system:
         return [system]
     folder = SOURCE / "build/llvm"
-    subprocess.run([SOURCE / "scripts/extract_packages.sh", "amd64", folder, f"llvm-{LLVM}", f"libllvm{LLVM}"], check=True)
+    unpack = [SOURCE / "scripts/extract_packages.sh", "amd64", folder, f"llvm-{LLVM}", f"libllvm{LLVM}"]
+    subprocess.run(unpack, check=True)
     return ["env", f"LD_LIBRARY_PATH={folder}/usr/lib/x86_64-linux-gnu", f"{folder}/usr/lib/llvm-{LLVM}/bin/llvm-mca"]
+
+
+def tables():
+    """(name, processor, its CPUs as (name, model)) of each backend that names CPUs, Arm first, plainest first."""
+    for processor in TARGETS:
+        for entry in reversed(backend_table.backends(processor)):
+            cpus = [tuple(reversed(cpu.split(":"))) for cpu in entry["mca_cpus"]]
+            if cpus:
+                yield entry.name, processor, cpus
+
+
+def print_rows(program, backend, processor, cpus, path):
+    """The rows of one backend, whose compiled kernels are at `path`."""
+    triple, objdump = TARGETS[processor]
+    loops = gemm_loops(objdump, path)
+    if not loops:
+        raise SystemExit(f"mca.py: no inner loop in {path}")
+    many = max(loops, key=lambda body: (macs(body), loads(body)))
+    one = min(loops, key=lambda body: macs(body) / loads(body))
+    for rows, body in (("many", many), ("one", one)):
+        products = [i for i in body if key(i) in MULTIPLIES or key(i) in ADDS]
+        for core, model in cpus:
+            try:
+                cycles, _ = mca(program, triple, model, body)
+                _, alone = mca(program, triple, model, products)
+            except RuntimeError as error:
+                print(f"| {backend} | {rows} | {core} | ({error}) | | |")
+                continue
+            limit, reached = macs(body) / alone, 100 * alone / cycles
+            print(f"| {backend} | {rows} | {core} | {macs(body) / cycles:.1f} | {limit:.1f} | {reached:.0f} % |")
 
 
 def main():
@@ -104,28 +127,15 @@ def main():
     builds = [pathlib.Path(a) for a in sys.argv[1:]] or [SOURCE / "build/release", SOURCE / "build/aarch64"]
     print("| backend | rows | core | MACs/cycle | limit | part |\n| --- | --- | --- | ---: | ---: | ---: |")
     found = 0
-    for backend, ((triple, objdump), cores) in BACKENDS.items():
-        objects = [o for b in builds for o in b.glob(f"CMakeFiles/bytegate_backend_{backend}.dir/backends/{backend}/kernels.cpp.o")]
-        if not objects:
-            continue
-        found += 1
-        loops = gemm_loops(objdump, objects[0])
-        if not loops:
-            raise SystemExit(f"mca.py: no inner loop in {objects[0]}")
-        many = max(loops, key=lambda body: (macs(body), loads(body)))
-        one = min(loops, key=lambda body: macs(body) / loads(body))
-        for rows, body in (("many", many), ("one", one)):
-            products = [i for i in body if key(i) in MULTIPLIES or key(i) in ADDS]
-            for core, model in cores:
-                try:
-                    cycles, _ = mca(program, triple, model, body)
-                    _, alone = mca(program, triple, model, products)
-                except RuntimeError as error:
-                    print(f"| {backend} | {rows} | {core} | ({error}) | | |")
-                    continue
-                print(f"| {backend} | {rows} | {core} | {macs(body) / cycles:.1f} | {macs(body) / alone:.1f} | {100 * alone / cycles:.0f} % |")
+    for backend, processor, cpus in tables():
+        pattern = f"CMakeFiles/bytegate_backend_{backend}.dir/backends/{backend}/kernels*.cpp.o"
+        objects = [o for b in builds for o in b.glob(pattern)]
+        if objects:
+            found += 1
+            print_rows(program, backend, processor, cpus, objects[0])
     if not found:
-        raise SystemExit("mca.py: no objects in " + ", ".join(map(str, builds)) + ": build the presets release and aarch64 first")
+        folders = ", ".join(map(str, builds))
+        raise SystemExit(f"mca.py: no objects in {folders}: build the presets release and aarch64 first")
 
 
 main()

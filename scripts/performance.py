@@ -2,17 +2,18 @@
 """Measures the library and writes docs/performance.md's tables and plots. Needs nothing but Python's own library.
 
     scripts/performance.py measure [--quick] [--build DIR ...] [--peers FILE ...] [--parts PART,...]
-        runs bench_kernels and bench_layers of each build folder (default build/release) and writes docs/performance/results.json
+        runs bench_kernels and bench_layers of each build folder (default build/release) and writes
+        docs/performance/results.json
     scripts/performance.py report
-        from that file: docs/performance/roofline.svg, docs/performance/scaling.svg and the tables between the markers of
-        docs/performance.md, leaving the rest of it as it is
+        from that file: docs/performance/roofline.svg, docs/performance/scaling.svg and the tables between the markers
+        of docs/performance.md, leaving the rest of it as it is
     scripts/performance.py shapes
         the layer shapes of all this as --shape arguments, for a program that times peers
 
 A file of peers' times has lines such as
 
     ONNX Runtime 1.30.0, 1 thread(s), ...
-    lstm 64,64,1,100,1  ort-int8 49.0 us  ort-f32 60.1 us  onednn 46.0 us  | ours avx512vnni 20.0  avx2 55.0 us  | vs ort-int8 2.45x, vs onednn 2.30x
+    lstm 64,64,1,100,1  ort-int8 49.0 us  onednn 46.0 us  | ours avx2 20.0 us  | vs ort-int8 2.45x, vs onednn 2.30x
 
 where `ours` and the ratios come from runs in turn with the peers'.
 """
@@ -34,7 +35,8 @@ def measure(arguments):
     results = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     parts = arguments.parts.split(",")
     if unknown := set(parts) - set(performance_measure.PARTS):
-        sys.exit(f"performance.py: no part {', '.join(sorted(unknown))}; there are {', '.join(performance_measure.PARTS)}")
+        known = ", ".join(performance_measure.PARTS)
+        sys.exit(f"performance.py: no part {', '.join(sorted(unknown))}; there are {known}")
     rounds = arguments.rounds or (1 if arguments.quick else 5)
     seconds = 0.02 if arguments.quick else 0.2
     builds = arguments.build or [ROOT / "build/release"]
@@ -69,10 +71,12 @@ def main():
     command = commands.add_parser("measure", help="run the benchmarks")
     command.set_defaults(run=measure)
     command.add_argument("--out", type=pathlib.Path, default=results)
-    command.add_argument("--build", type=pathlib.Path, action="append", help="a Release build folder; may be repeated, for other compilers")
+    command.add_argument("--build", type=pathlib.Path, action="append",
+                         help="a Release build folder; may be repeated, for other compilers")
     command.add_argument("--quick", action="store_true", help="one short round: to try the scripts, not to quote")
     command.add_argument("--rounds", type=int, help="default 5; the median counts")
-    command.add_argument("--peers", type=pathlib.Path, action="append", default=[], help="a file of peers' times; may be repeated")
+    command.add_argument("--peers", type=pathlib.Path, action="append", default=[],
+                         help="a file of peers' times; may be repeated")
     command.add_argument("--parts", default=",".join(performance_measure.PARTS),
                          help="measure these alone and keep the others of --out (default: %(default)s)")
 

@@ -71,8 +71,8 @@ def machine_text(results):
     caches = ", ".join(f"{level} {size}" for level, size in m["caches"].items())
     compilers = ", ".join(results.get("kernels") or results.get("layers") or {})
     rounds = "one round" if results["rounds"] == 1 else f"medians of {results['rounds']} rounds"
-    return (f"{m['cpu']}{', a virtual machine' if m['virtual'] else ''}, {m['cpus']} CPUs, caches {caches}. Built by {compilers}, Release. "
-            f"{m['date']}, {rounds}.")
+    return (f"{m['cpu']}{', a virtual machine' if m['virtual'] else ''}, {m['cpus']} CPUs, caches {caches}. "
+            f"Built by {compilers}, Release. {m['date']}, {rounds}.")
 
 
 def ceilings_table(results):
@@ -80,9 +80,11 @@ def ceilings_table(results):
     for compiler, kernels in results.get("kernels", {}).items():
         sizes = sorted({int(name.rsplit(":", 1)[1]) for name in kernels if name.startswith("read/")})
         label = lambda size: f"{size >> 10} KB" if size < 1 << 20 else f"{size >> 20} MB"
-        rows = [[f"`{b}`", number(kernels[f"peak/{b}"]["GMAC/s"]), *(number(kernels[f"read/{b}/bytes:{s}"]["GB/s"]) for s in sizes)]
+        rows = [[f"`{b}`", number(kernels[f"peak/{b}"]["GMAC/s"]),
+                 *(number(kernels[f"read/{b}/bytes:{s}"]["GB/s"]) for s in sizes)]
                 for b in results["backends"] if f"peak/{b}" in kernels]
-        parts.append(f"{compiler}:\n\n" + table(["backend", "peak, GMAC/s", *(f"read {label(s)}, GB/s" for s in sizes)], rows))
+        head = ["backend", "peak, GMAC/s", *(f"read {label(s)}, GB/s" for s in sizes)]
+        parts.append(f"{compiler}:\n\n" + table(head, rows))
     return "\n\n".join(parts)
 
 
@@ -102,7 +104,8 @@ def kernels_table(results):
             for shape in shapes:
                 text = "/".join(f"{letter}:{size}" for letter, size in zip(letters[kind], shape))
                 rows.append([f"{kind} {text}", *(cell(f"{kind}/{b}/{text}") for b in results["backends"])])
-        rows += [[f"{kind} n:4096", *(cell(f"{kind}/{b}/n:4096") for b in results["backends"])] for kind in ("sigmoid", "tanh")]
+        rows += [[f"{kind} n:4096", *(cell(f"{kind}/{b}/n:4096") for b in results["backends"])]
+                 for kind in ("sigmoid", "tanh")]
         parts.append(f"{compiler}:\n\n" + table(["kernel", *(f"`{b}`" for b in results["backends"])], rows))
     return "\n\n".join(parts)
 
@@ -119,12 +122,12 @@ def peers_table(results):
             for peer in peers:  # ort-f32 has no ratio of runs in turn; that of the medians stands for it
                 ratios.setdefault(peer, []).append(row["ratios"].get(peer, row["us"][peer] / row["ours"][best]))
             cells = [f"{number(row['us'][p])} ({times(ratios[p][-1])})" for p in peers]
-            rows.append([shape_text(row["kind"], row["shape"]), number(row["ours"][best]), f"`{best}`", *cells])
+            rows.append([shape_text(row["kind"], row["shape"]), f"`{best}`", *cells])
         if not rows:
             continue
         means = [f"{times(geometric_mean(ratios[p]))}, least {times(min(ratios[p]))}" for p in peers]
-        rows.append(["geometric mean", "", "", *means])
-        head = ["layer", "here, us", "backend", *(f"{PEERS[p]}, us (times our time)" for p in peers)]
+        rows.append(["geometric mean", "", *means])
+        head = ["layer", "backend here", *(f"{PEERS[p]}, us (times our time)" for p in peers)]
         parts.append(f"{file['what']}:\n\n" + table(head, rows))
     return "\n\n".join(parts)
 
@@ -136,9 +139,11 @@ def backends_table(results):
         for kind, shape in all_shapes():
             us = [layers.get(name_of(kind, b, shape), {}).get("us") for b in results["backends"]]
             floats = layers.get(name_of(kind + "_f32", results["backends"][0], shape), {}).get("us")
-            rows.append([shape_text(kind, shape), *map(number, us), number(floats), times(floats / us[0] if floats and us[0] else None)])
+            ratio = times(floats / us[0] if floats and us[0] else None)
+            rows.append([shape_text(kind, shape), *map(number, us), number(floats), ratio])
         best = results["backends"][0]
-        head = ["layer", *(f"`{b}` int8, us" for b in results["backends"]), f"`{best}` float, us", "int8 against float, times"]
+        int8 = [f"`{b}` int8, us" for b in results["backends"]]
+        head = ["layer", *int8, f"`{best}` float, us", "int8 against float, times"]
         parts.append(f"{compiler}:\n\n" + table(head, rows))
     return "\n\n".join(parts)
 
@@ -151,8 +156,8 @@ def threads_table(results):
     rows = []
     for kind, shape in all_shapes():
         us = [measured[name_of(kind, results["backends"][0], shape, n)]["us"] for n in counts]
-        rows.append([shape_text(kind, shape), *map(number, us), times(us[0] / us[-1])])
-    return table(["layer", *(f"{n} thread{'s' if n > 1 else ''}, us" for n in counts), "times faster"], rows)
+        rows.append([shape_text(kind, shape), *(times(us[0] / with_more) for with_more in us[1:])])
+    return table(["layer", *(f"{n} threads, times faster than one" for n in counts[1:])], rows)
 
 
 def scaling_table(results):
@@ -163,11 +168,12 @@ def scaling_table(results):
             if len(points) < 2:
                 continue
             fixed = [str(a) if a == b else "n" for a, b in zip(shape(values[0]), shape(values[1]))]
-            rows.append([SWEEP_NAMES[sweep], f"lstm {','.join(fixed)}", arithmetic, f"{points[0][0]} to {points[-1][0]}",
-                         f"{number(points[0][1])} to {number(points[-1][1])}", f"{fit_exponent(points):.2f}", f"{fit_exponent(points[-2:]):.2f}"])
+            sizes, exponents = f"{points[0][0]} to {points[-1][0]}", (fit_exponent(points), fit_exponent(points[-2:]))
+            rows.append([SWEEP_NAMES[sweep], f"lstm {','.join(fixed)}", arithmetic, sizes,
+                         *(f"{exponent:.2f}" for exponent in exponents)])
     if not rows:
         return ""
-    return table(["time against", "shape", "arithmetic", "n", "us", "exponent", "exponent of the last two"], rows)
+    return table(["time against", "shape", "arithmetic", "n", "exponent", "exponent of the last two"], rows)
 
 
 def tables(results):

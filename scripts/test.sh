@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Everything that must hold, from a fresh clone: g++ and clang++ with warnings as errors, sanitizers, emulated CPUs, and, last,
-# the tests of the release build. Every stage runs, whatever the ones before it did; the exit code is 0 if all of them passed.
+# Everything that must hold, from a fresh clone: g++ and clang++ with warnings as errors, sanitizers, emulated CPUs,
+# and, last, the tests of the release build. Every stage runs, whatever the ones before it did; the exit code is 0 if
+# all of them passed.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 exec </dev/null
@@ -30,7 +31,16 @@ build() {  # build PRESET [TARGET...]
 }
 
 run_tests() {  # run_tests PRESET [CTEST-OPTIONS...]
-  ctest --preset "$1" -j 2 --no-tests=error "${@:2}"
+  local code=0
+  ctest --preset "$1" -j 2 --no-tests=error "${@:2}" | tee "build/$1.tests.log" || code=$?
+  note_skipped "$1"
+  return $code
+}
+
+# A test that could not run on this machine is a line of ctest's that is easily missed: all of them are told at the end.
+note_skipped() {  # note_skipped PRESET
+  sed -nE "s/^ *[0-9]+\/[0-9]+ Test +#[0-9]+: ([^ ]+) .*\*\*\*Skipped.*/\1 ($1)/p" "build/$1.tests.log" \
+    >>build/skipped.txt
 }
 
 only() {  # only NAME...: a pattern of just these tests
@@ -42,13 +52,15 @@ gxx() { configure release && build release; }
 # The other compiler: the command line and examples, and the tests that compare the numbers of its kernels.
 clangxx() {
   local tests=(torch_conformance digest gemm_test bits_test quantize_test activations_test)
-  configure clang -DBYTEGATE_BENCH=OFF && build clang bytegate_cli demo_model custom_backend instructions_forward "${tests[@]}" &&
+  configure clang -DBYTEGATE_BENCH=OFF &&
+    build clang bytegate_cli demo_model custom_backend instructions_forward "${tests[@]}" &&
     run_tests clang -R "$(only instructions_test "${tests[@]}")"
 }
-# What reads files that anybody may have made, and what touches memory. (g++ warns of its own instrumentation, so warnings are no errors here.)
+# What reads files that anybody may have made, and what touches memory. (g++ warns of its own instrumentation, so
+# warnings are no errors here.)
 asan() {
-  local tests=(safetensors_test safetensors_bad_files_test safetensors_damage_test model_load_test bad_calls_test odd_values_test gemm_test
-    bounds_test)
+  local tests=(safetensors_test safetensors_bad_files_test safetensors_damage_test model_load_test model_file_test
+    recognize_test sequential_test bad_calls_test odd_values_test gemm_test rows_test bits_test bounds_test)
   configure asan -DBYTEGATE_WERROR=OFF -DBYTEGATE_BENCH=OFF -DBYTEGATE_TOOLS=OFF && build asan "${tests[@]}" &&
     BYTEGATE_TEST_SIZE=small run_tests asan -R "$(only "${tests[@]}")"
 }
@@ -57,6 +69,13 @@ tsan() {
   local tests=(threads_test num_threads_test)
   configure tsan -DBYTEGATE_WERROR=OFF -DBYTEGATE_BENCH=OFF -DBYTEGATE_TOOLS=OFF && build tsan "${tests[@]}" &&
     BYTEGATE_TEST_SIZE=small run_tests tsan -R "$(only "${tests[@]}")"
+}
+
+aarch64() {
+  local code=0
+  scripts/test_aarch64.sh | tee build/aarch64.tests.log || code=$?
+  note_skipped aarch64
+  return $code
 }
 
 # An emulated CPU with AVX-512: it takes minutes of one core, beside the other stages.
@@ -71,20 +90,28 @@ end_avx512() {
   return $code
 }
 
-# A test skips a backend that the CPU cannot run; of these, which it can run going by what the kernel says, none may be skipped.
+# A test skips a backend that the CPU cannot run; of these, which it can run going by what the kernel says, none may
+# be skipped.
 BYTEGATE_REQUIRED_BACKENDS=$(scripts/backends_of_this_cpu.sh --with-stand-ins | paste -sd,)
 export BYTEGATE_REQUIRED_BACKENDS
 
 stage dependencies scripts/install_dependencies.sh --test
 mkdir -p build
+: >build/skipped.txt
 stage "g++ build" gxx
 begin_avx512
 stage "clang++" clangxx
 stage "AddressSanitizer and UBSan" asan
 stage "ThreadSanitizer" tsan
-stage "64-bit Arm" scripts/test_aarch64.sh
+stage "64-bit Arm" aarch64
 stage "AVX-512, begun after the g++ build" end_avx512
 for name in "${failed[@]}"; do echo "=== FAILED before the release tests: $name"; done
 echo "=== release tests, after $SECONDS s"
 run_tests release || failed+=("release tests")
+if [ -s build/skipped.txt ]; then
+  echo "=== tests that could not run on this machine and were skipped:"
+  sort build/skipped.txt | uniq -c
+else
+  echo "=== no test was skipped"
+fi
 [ ${#failed[@]} -eq 0 ]

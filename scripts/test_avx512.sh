@@ -1,21 +1,44 @@
 #!/usr/bin/env bash
-# The avx512vnni kernels on a CPU that this machine is not: a Tiger Lake that Bochs emulates, on which a Linux boots whose only program runs
-# the tests of a build. qemu's emulation knows no AVX-512.
-#   scripts/test_avx512.sh [BUILD]      default: build/release
-# On a CPU with AVX-512 VNNI there is nothing to emulate.
+# The kernels of AVX-512 on a CPU that this machine is not: Bochs emulates one, on which a Linux boots whose only
+# program runs the tests of a build. qemu's emulation knows no AVX-512. The backends are those with a line `bochs_cpu`
+# in their backend.cmake.
+#   scripts/test_avx512.sh [--always] [BUILD]      default: build/release
+# Where this CPU can run these backends itself there is nothing to emulate, unless --always asks for it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/backend_table.sh
 exec </dev/null
+always=false
+if [ "${1:-}" = --always ]; then always=true; shift; fi
 build=$PWD/${1:-build/release}
-tests=(gemm_test quantize_test activations_test bits_test rows_test odd_values_test bounds_test)  # those with a test for each backend
-if [ "$(uname -m)" != x86_64 ] || scripts/backends_of_this_cpu.sh | grep -qx avx512vnni; then
-  echo "avx512vnni runs on this machine, or this is no x86-64: nothing to emulate"
+# Those with a test for each backend.
+tests=(gemm_test quantize_test activations_test bits_test rows_test odd_values_test bounds_test)
+if [ "$(uname -m)" != x86_64 ]; then
+  echo "this is no x86-64: nothing to emulate"
+  exit 0
+fi
+backends=() # that the emulated CPU has and this one has not, best first
+model=
+runnable=$(scripts/backends_of_this_cpu.sh)
+for name in $(backends_of x86_64); do
+  cpu=$(backend_line "$name" bochs_cpu) || continue
+  if ! $always && grep -qx "$name" <<<"$runnable"; then continue; fi
+  if [ -n "$model" ] && [ "$model" != "$cpu" ]; then
+    echo "test_avx512.sh: one emulated CPU for all, not $model and $cpu" >&2
+    exit 1
+  fi
+  model=$cpu
+  backends+=("$name")
+done
+if [ ${#backends[@]} -eq 0 ]; then
+  echo "this CPU runs every backend that Bochs could: nothing to emulate"
   exit 0
 fi
 
 folder=$PWD/build/bochs
 packages=$folder/packages
-scripts/extract_packages.sh amd64 "$packages" '?reverse-depends(?exact-name(linux-image-cloud-amd64))' busybox-static isolinux syslinux-common
+scripts/extract_packages.sh amd64 "$packages" '?reverse-depends(?exact-name(linux-image-cloud-amd64))' busybox-static \
+  isolinux syslinux-common
 
 # The file system: programs with their libraries and data, all at their own paths.
 root=$folder/root
@@ -39,19 +62,22 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 exec >/dev/ttyS0 2>&1
-export BYTEGATE_TEST_SIZE=small BYTEGATE_REQUIRED_BACKENDS=avx512vnni
+export BYTEGATE_TEST_SIZE=small BYTEGATE_REQUIRED_BACKENDS=$(IFS=,; echo "${backends[*]}")
 cd $build/tests
 failed=0
 check() {
   if "\$@"; then echo "ok   \$what"; else echo "FAIL \$what"; failed=1; fi
 }
-chosen() { [ "\$(./smoke)" = avx512vnni ]; }
+chosen() { [ "\$(./smoke)" = ${backends[0]} ]; }
 same_digest() { ./digest >/tmp/digest && diff /tmp/digest $PWD/tests/digest.txt; }
 passes() {  # of the tests that the name selects none is skipped, and there must be some
-  ./\$1 --gtest_brief=1 --gtest_filter='*avx512vnni*' >/tmp/out 2>&1 && grep -q 'PASSED.* [1-9][0-9]* test' /tmp/out || { tail -n 40 /tmp/out; false; }
+  ./\$1 --gtest_brief=1 --gtest_filter="*/\$2" >/tmp/out 2>&1 &&
+    grep -q 'PASSED.* [1-9][0-9]* test' /tmp/out || { tail -n 40 /tmp/out; false; }
 }
 what="chosen by itself" check chosen
-for name in ${tests[*]}; do what=\$name check passes \$name; done
+for name in ${tests[*]}; do
+  for backend in ${backends[*]}; do what="\$name \$backend" check passes \$name \$backend; done
+done
 what=digest check same_digest
 echo "end \$failed"
 sleep 5
@@ -60,23 +86,27 @@ INIT
 chmod +x "$root/init"
 (cd "$root" && find . | cpio -o -H newc --quiet | gzip -1 >"$folder/cd/initrd.gz")
 
-# The kernel and Bochs 2.7 agree on neither the layout of compacted XSAVE areas nor some other things a test has no use for.
+# The kernel and Bochs 2.7 agree on neither the layout of compacted XSAVE areas nor some other things a test has no
+# use for.
 cp "$(find "$packages/boot" -name 'vmlinuz-*' | sort -V | tail -n 1)" "$folder/cd/vmlinuz"
-cp "$packages/usr/lib/ISOLINUX/isolinux.bin" "$packages/usr/lib/syslinux/modules/bios/ldlinux.c32" "$folder/cd/isolinux/"
-cat >"$folder/cd/isolinux/isolinux.cfg" <<'CONFIG'
+cp "$packages/usr/lib/ISOLINUX/isolinux.bin" "$folder/cd/isolinux/"
+cp "$packages/usr/lib/syslinux/modules/bios/ldlinux.c32" "$folder/cd/isolinux/"
+hidden=umip,smap,smep,la57,pku,xsaves,xsavec,vmx,mce,erms,fsrm,invpcid,pcid
+cat >"$folder/cd/isolinux/isolinux.cfg" <<CONFIG
 default linux
 label linux
  kernel /vmlinuz
  initrd /initrd.gz
- append rdinit=/init quiet nokaslr mitigations=off tsc=reliable lpj=4000000 clearcpuid=umip,smap,smep,la57,pku,xsaves,xsavec,vmx,mce,erms,fsrm,invpcid,pcid lsm=
+ append rdinit=/init quiet nokaslr mitigations=off tsc=reliable lpj=4000000 clearcpuid=$hidden lsm=
 CONFIG
-xorriso -as mkisofs -quiet -o "$folder/boot.iso" -b isolinux/isolinux.bin -c isolinux/boot.cat -no-emul-boot -boot-load-size 4 -boot-info-table "$folder/cd" 2>"$folder/xorriso.log"
+xorriso -as mkisofs -quiet -o "$folder/boot.iso" -b isolinux/isolinux.bin -c isolinux/boot.cat -no-emul-boot \
+  -boot-load-size 4 -boot-info-table "$folder/cd" 2>"$folder/xorriso.log"
 
 cat >"$folder/bochsrc" <<CONFIG
 display_library: term
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
-cpu: model=tigerlake, ips=100000000, reset_on_triple_fault=0
+cpu: model=$model, ips=100000000, reset_on_triple_fault=0
 memory: guest=1024, host=1024
 ata0-master: type=cdrom, path=$folder/boot.iso, status=inserted
 boot: cdrom

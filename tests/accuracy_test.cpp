@@ -1,5 +1,5 @@
-// What the accurate scheme costs, in dB of SQNR against PyTorch's float32 outputs of the reference cases: beside PyTorch's own 8
-// bits, and beside the same scheme in plain doubles.
+// The error of the per_row scheme, as SQNR in dB against PyTorch's float32 outputs of the reference cases, compared
+// with PyTorch's own 8 bits and with the same scheme in plain doubles.
 #include <map>
 
 #include "tests/case_file.h"
@@ -18,11 +18,11 @@ struct Figures {
 Tensor plain_output(const Case& c, const Sequential& model) {
   const Tensor input = c.tensor("input");
   if (c.config.at("kind") != "lstm") return oracle::sequential(model, input, oracle::Arithmetic::accurate);
-  const LSTM& layer = std::get<LSTM>(model.layers()[0].second);
+  const LSTM& layer = as<LSTM>(model.layers()[0].layer);
   const bool has_state = c.file.contains("h0");
   const LSTMState state = has_state ? LSTMState{c.tensor("h0"), c.tensor("c0")} : LSTMState();
   const auto lengths = c.file.contains("lengths") ? c.file.int64s("lengths") : std::vector<std::int64_t>();
-  return oracle::lstm(layer.config(), layer.cells(), input, has_state ? &state : nullptr, lengths, oracle::Arithmetic::accurate)
+  return oracle::lstm(layer.config(), float_cells(layer), input, has_state ? &state : nullptr, lengths, oracle::Arithmetic::accurate)
       .output;
 }
 
@@ -31,7 +31,7 @@ Figures measure(const Case& c, const Backend& backend) {
   QuantizeOptions torch;
   torch.scheme = Scheme::torch(c.per_channel(), 8);
   const Tensor reference = c.reference("float").output;
-  // PyTorch cannot quantize some layers itself; its scheme stands in there.
+  // PyTorch cannot quantize some layers itself; the torch scheme replaces its result there.
   const Tensor theirs = c.torch_mode() ? c.reference("qint8_8bit").output : c.run(quantize_dynamic(model, torch)).output;
   return {sqnr(reference, c.run(quantize_dynamic(model)).output), sqnr(reference, theirs),
           sqnr(reference, plain_output(c, model))};

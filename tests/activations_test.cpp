@@ -1,5 +1,5 @@
-// sigmoid and tanh on every backend: a sample of the floats (bytegate_activation_check takes them all), and the same bits
-// everywhere.
+// sigmoid and tanh on every backend: the error for a sample of the floats (bytegate_activation_check tries all of
+// them), and equal bits everywhere.
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -84,8 +84,8 @@ TEST_P(ActivationsTest, SameBitsAsScalar) {
   }
 }
 
-// Every number of elements: whole vectors and tails give what one element alone gives, and nothing past the end is written. In
-// place too.
+// Every number of elements, also in place: whole vectors and tails return what one element alone returns, and nothing
+// past the end is written.
 TEST_P(ActivationsTest, EveryLength) {
   const std::vector<float> x = floats_from(0x3e000000u, 997, 70);
   for (ElementwiseFn f : {backend().kernels->sigmoid, backend().kernels->tanh}) {

@@ -42,7 +42,7 @@ TEST_P(LinearCalls, Construction) {
 
 TEST_P(LinearCalls, QuantizedConstruction) {
   const auto make = [this](const QuantizedWeight& w, ConstTensorView b) {
-    return [=, this] { DynamicQuantizedLinear(w, b, Scheme::accurate(), false, &backend()); };
+    return [=, this] { Linear(w, b, Scheme::per_row(), false, &backend()); };
   };
   const QuantizedWeight good{2, 3, std::vector<std::int8_t>(6), {1, 1}};
   const auto with = [&](const auto& change) {
@@ -66,7 +66,7 @@ TEST_P(LinearCalls, Forward) {
   const Tensor x = filled({2, 4}, 1);
   for (bool quantized : {false, true}) {
     const Linear plain = layer();
-    const auto int8 = DynamicQuantizedLinear::from_float(plain);
+    const auto int8 = Linear::from_float(plain);
     Tensor y = filled({2, 3}, 7);
     Workspace workspace;
     const auto call = [&](ConstTensorView in, TensorView out) {
@@ -94,8 +94,8 @@ TEST_P(LinearCalls, SmallSizes) {
     const Linear plain(weight.view(), bias.view(), false, &backend());
     const Tensor expected = filled({m, n}, 0.25f + 6.0f * static_cast<float>(k));
     EXPECT_EQ(difference(plain.forward(x), expected), 0) << m << n << k;
-    for (const Scheme& scheme : {Scheme::accurate(), Scheme::torch()}) {
-      const Tensor y = DynamicQuantizedLinear::from_float(plain, scheme).forward(x);
+    for (const Scheme& scheme : {Scheme::per_row(), Scheme::torch()}) {
+      const Tensor y = Linear::from_float(plain, scheme).forward(x);
       EXPECT_LT(difference(y, expected), 1e-2) << m << n << k << to_string(scheme);
     }
     // Without an element, data may be null.
@@ -120,17 +120,17 @@ class LstmCalls : public BackendTest {
     Random random(3);
     cells_ = random_cells(small_config(), random);
   }
-  LSTM layer() const { return LSTM(small_config(), cells_, &backend()); }
+  LSTM layer() const { return LSTM(small_config(), to_cells(cells_), &backend()); }
 
-  std::vector<LSTMCell<Tensor>> cells_;
+  std::vector<FloatCell> cells_;
 };
 
 TEST_P(LstmCalls, Config) {
   const auto refuse = [this](std::vector<std::string> parts, void (*change)(LSTMConfig&)) {
     LSTMConfig config = small_config();
     change(config);
-    expect_error(kArgument, parts, [&] { check(config); });
-    expect_error(kArgument, parts, [&] { LSTM(config, cells_, &backend()); });
+    expect_error(kArgument, parts, [&] { validate(config); });
+    expect_error(kArgument, parts, [&] { LSTM(config, to_cells(cells_), &backend()); });
   };
   refuse({"input_size", "0"}, [](LSTMConfig& c) { c.input_size = 0; });
   refuse({"hidden_size", "0"}, [](LSTMConfig& c) { c.hidden_size = 0; });
@@ -145,7 +145,7 @@ TEST_P(LstmCalls, Cells) {
   const auto refuse = [this](ErrorCode code, std::vector<std::string> parts, const auto& change) {
     auto cells = cells_;
     change(cells);
-    expect_error(code, parts, [&] { LSTM(small_config(), cells, &backend()); });
+    expect_error(code, parts, [&] { LSTM(small_config(), to_cells(cells), &backend()); });
   };
   refuse(kArgument, {"3 cells", "4"}, [](auto& c) { c.pop_back(); });
   refuse(kArgument, {"5 cells", "4"}, [](auto& c) { c.push_back(c[0]); });
@@ -159,49 +159,58 @@ TEST_P(LstmCalls, Cells) {
   refuse(kShape, {"bias_hh_l1", "[16]"}, [](auto& c) { c[2].bias_hh = Tensor(); });
   refuse(kShape, {"bias_hh_l0_reverse", "[16, 1]", "[16]"}, [](auto& c) { c[1].bias_hh = filled({16, 1}, 1); });
   // Data that is not what its shape says.
-  refuse(kShape, {"weight_ih_l0", "[16, 3]"}, [](auto& c) { c[0].weight_ih.data.resize(7); });
-  refuse(kArgument, {"weight_hh_l0", "null"}, [](auto& c) { c[0].weight_hh.data = {}; });
+  refuse(kShape, {"7 values", "[16, 3]"}, [](auto& c) { c[0].weight_ih.data.resize(7); });
+  refuse(kShape, {"0 values", "[16, 2]"}, [](auto& c) { c[0].weight_hh.data = {}; });
   refuse(kShape, {"bias_hh_l0"}, [](auto& c) { c[0].bias_hh.data.resize(7); });
 
   LSTMConfig without = small_config();
   without.bias = false;
-  expect_error(kShape, {"bias_ih_l0", "[16]", "[0]"}, [&] { LSTM(without, cells_, &backend()); });
+  expect_error(kShape, {"bias_ih_l0", "[16]", "[0]"}, [&] { LSTM(without, to_cells(cells_), &backend()); });
 }
 
 TEST_P(LstmCalls, QuantizedCells) {
-  const auto good = DynamicQuantizedLSTM::from_float(layer()).cells();
+  const auto good = LSTM::from_float(layer()).cells();
   const auto refuse = [&](ErrorCode code, std::vector<std::string> parts, const auto& change) {
     auto cells = good;
-    change(cells);
-    expect_error(code, parts, [&] { DynamicQuantizedLSTM(small_config(), cells, Scheme::accurate(), &backend()); });
+    expect_error(code, parts, [&] {
+      change(cells);
+      LSTM(small_config(), cells, Scheme::per_row(), &backend());
+    });
+  };
+  const auto change = [](Weight& weight, const auto& how) {
+    QuantizedWeight q = weight.int8s();
+    how(q);
+    weight = q;
   };
   refuse(kArgument, {"3 cells", "4"}, [](auto& c) { c.pop_back(); });
-  refuse(kShape, {"weight_ih_l0", "[16, 4]", "[16, 3]"}, [](auto& c) { c[0].weight_ih.cols = 4; });
-  refuse(kShape, {"weight_hh_l1", "values", "[16, 2]"}, [](auto& c) { c[2].weight_hh.data.pop_back(); });
-  refuse(kShape, {"weight_hh_l1_reverse", "scales", "16"}, [](auto& c) { c[3].weight_hh.scales.pop_back(); });
-  refuse(kArgument, {"weight_hr_l0", "NaN"}, [](auto& c) { c[0].weight_hr.scales[0] = kNan; });
+  refuse(kShape, {"weight_ih_l0", "[16, 2]", "[16, 3]"},
+         [&](auto& c) { c[0].weight_ih = QuantizedWeight{16, 2, std::vector<std::int8_t>(32), {1.0f}}; });
+  refuse(kShape, {"values", "[16, 2]"}, [&](auto& c) { change(c[2].weight_hh, [](auto& q) { q.data.pop_back(); }); });
+  refuse(kShape, {"scales", "16"}, [&](auto& c) { change(c[3].weight_hh, [](auto& q) { q.scales.pop_back(); }); });
+  refuse(kArgument, {"NaN"}, [&](auto& c) { change(c[0].weight_hr, [](auto& q) { q.scales[0] = kNan; }); });
+  refuse(kArgument, {"weight_hh_l0", "float32", "one type"}, [&](auto& c) { c[0].weight_hh = Tensor(Shape{16, 2}); });
   refuse(kArgument, {"bias_ih_l0", "infinity", "element 5"}, [](auto& c) { c[0].bias_ih.data[5] = kInfinity; });
   refuse(kArgument, {"bias_hh_l1_reverse", "NaN"}, [](auto& c) { c[3].bias_hh.data[0] = kNan; });
 }
 
-// Float layers take any weight; what is quantized must be finite.
+// Float layers accept any weight; weights that are quantized must be finite.
 TEST_P(LstmCalls, NonFiniteWeights) {
   for (float bad : {kNan, kInfinity, -kInfinity}) {
-    for (Tensor LSTMCell<Tensor>::*weight :
-         {&LSTMCell<Tensor>::weight_ih, &LSTMCell<Tensor>::weight_hh, &LSTMCell<Tensor>::weight_hr, &LSTMCell<Tensor>::bias_ih,
-          &LSTMCell<Tensor>::bias_hh}) {
+    for (Tensor FloatCell::*weight :
+         {&FloatCell::weight_ih, &FloatCell::weight_hh, &FloatCell::weight_hr, &FloatCell::bias_ih,
+          &FloatCell::bias_hh}) {
       auto cells = cells_;
       (cells[1].*weight).data[1] = bad;
-      const LSTM plain(small_config(), cells, &backend());
-      expect_error(kArgument, {"NaN or infinity", "element 1"}, [&] { DynamicQuantizedLSTM::from_float(plain); });
+      const LSTM plain(small_config(), to_cells(cells), &backend());
+      expect_error(kArgument, {"NaN or infinity", "element 1"}, [&] { LSTM::from_float(plain); });
       expect_error(kArgument, {"NaN or infinity", "element 1"},
-                   [&] { DynamicQuantizedLSTM::from_float(plain, Scheme::torch()); });
+                   [&] { LSTM::from_float(plain, Scheme::torch()); });
     }
     Tensor weight = filled({2, 2}, 1), bias = filled({2}, bad);
     expect_error(kArgument, {"bias"},
-                 [&] { DynamicQuantizedLinear::from_float(Linear(weight.view(), bias.view(), false, &backend())); });
+                 [&] { Linear::from_float(Linear(weight.view(), bias.view(), false, &backend())); });
     weight.data[3] = bad;
-    expect_error(kArgument, {"weight", "element 3"}, [&] { quantize_weight(weight.view(), Scheme::accurate()); });
+    expect_error(kArgument, {"weight", "element 3"}, [&] { quantize_weight(weight.view(), Scheme::per_row()); });
   }
 }
 
@@ -318,7 +327,7 @@ const std::vector<BadCall>& bad_calls() {
 
 TEST_P(LstmCalls, Forward) {
   const LSTM plain = layer();
-  const auto int8 = DynamicQuantizedLSTM::from_float(plain), torch = DynamicQuantizedLSTM::from_float(plain, Scheme::torch());
+  const auto int8 = LSTM::from_float(plain), torch = LSTM::from_float(plain, Scheme::torch());
   for (const BadCall& bad : bad_calls()) {
     for (int kind : {0, 1, 2}) {
       Call c;

@@ -1,6 +1,6 @@
-// Nothing is read or written past the ends of what a caller gives: every buffer lies against a page that may not be touched. Each
-// case runs in a process of its own; a touch ends it by a signal. (An AddressSanitizer may not see masked vector loads; this
-// does.)
+// Nothing is read or written past the ends of the caller's buffers: every buffer is placed against a protected page.
+// Each case runs in a process of its own, which an access to that page ends by a signal. (AddressSanitizer may miss
+// masked vector loads; this does not.)
 #include <algorithm>
 #include <cmath>
 
@@ -69,8 +69,8 @@ TEST_P(BoundsTest, Linear) {
         return equal(out.data(), l.forward(x));
       };
       expect_inside(to_string(x.shape) + " -> " + std::to_string(n), [&] {
-        return check(layer) && check(DynamicQuantizedLinear::from_float(layer)) &&
-               check(DynamicQuantizedLinear::from_float(layer, Scheme::torch()));
+        return check(layer) && check(Linear::from_float(layer)) &&
+               check(Linear::from_float(layer, Scheme::torch()));
       });
     }
   }
@@ -113,22 +113,22 @@ struct GuardedMatrix {
 
   GuardedMatrix(const detail::PackedWeights& packed, bool at_end)
       : data(data_bytes(packed), at_end, 64),
-        scales(packed.padded() * 4, at_end, 64),
-        sums(packed.padded() * 4, at_end, 64),
-        bias(packed.padded() * 4, at_end, 64),
+        scales(packed.channels() * 4, at_end, 64),
+        sums(packed.channels() * 4, at_end, 64),
+        bias(packed.channels() * 4, at_end, 64),
         view(packed.view()) {
     const auto move = [](auto& pointer, const GuardedMemory& to, std::size_t bytes) {
       std::memcpy(to.data(), pointer, bytes);
       pointer = reinterpret_cast<std::remove_reference_t<decltype(pointer)>>(to.data());
     };
     move(view.data, data, data_bytes(packed));
-    move(view.scales, scales, packed.padded() * 4);
-    move(view.sums, sums, packed.padded() * 4);
-    move(view.bias, bias, packed.padded() * 4);
+    move(view.scales, scales, packed.channels() * 4);
+    move(view.sums, sums, packed.channels() * 4);
+    move(view.bias, bias, packed.channels() * 4);
   }
   static std::size_t data_bytes(const detail::PackedWeights& packed) {
     const PackedMatrix& view = packed.view();
-    return packed.padded() * view.segments * view.k_groups * packed.kernels().kr * packed.kernels().rhs_size;
+    return packed.channels() * view.k_groups * packed.kernels().layout.kr * packed.kernels().rhs_size;
   }
 };
 
@@ -138,9 +138,9 @@ TEST_P(BoundsTest, KernelOperands) {
     const std::int64_t m = random.integer(1, 9), n = random.integer(1, 70), k = random.integer(1, 140);
     const Kernels& kernels = backend().kernels->int8;
     const Tensor w = random_tensor({n, k}, random), x = random_tensor({m, k}, random);
-    QuantizedWeight weight = quantize_weight(w.view(), Scheme::accurate());
+    QuantizedWeight weight = quantize_weight(w.view(), Scheme::per_row());
     if (random.chance(50)) weight.data[0] = -128;
-    const detail::PackedWeights packed(kernels, weight, {}, detail::plain_order(n, kernels.nr));
+    const detail::PackedWeights packed = pack(kernels, weight);
     for (bool at_end : {true, false}) {
       expect_inside(to_string(x.shape) + " -> " + std::to_string(n), [&] {
         const std::size_t rows = static_cast<std::size_t>(m), stride = packed.lhs_stride();
@@ -153,7 +153,7 @@ TEST_P(BoundsTest, KernelOperands) {
         const GemmArgs args{lhs, rhs.view,        out.data(), static_cast<std::size_t>(n), static_cast<std::size_t>(n),
                             0,   packed.panels(), 0};
         kernels.gemm(&args);
-        return equal(out.data(), DynamicQuantizedLinear(weight, {}, Scheme::accurate(), false, &backend()).forward(x));
+        return equal(out.data(), Linear(weight, {}, Scheme::per_row(), false, &backend()).forward(x));
       });
     }
   }

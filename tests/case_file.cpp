@@ -5,17 +5,21 @@
 namespace bytegate::testing {
 namespace {
 
-struct Builder {
-  const Case& source;
-  const Backend& backend;
+/// Makes layers from their configuration and their tensors, whose names begin with a prefix.
+class Builder {
+ public:
+  Builder(const Case& source, const Backend& backend) : source_(source), backend_(backend) {}
 
-  Layer linear(const nlohmann::json& c, const std::string& prefix) const {
-    const Tensor weight = source.tensor(prefix + "weight");
-    const Tensor bias = c.value("bias", true) ? source.tensor(prefix + "bias") : Tensor();
-    return Linear(weight.view(), c.value("bias", true) ? bias.view() : ConstTensorView{}, false, &backend);
+  LayerPtr layer(const nlohmann::json& c, const std::string& prefix) const;
+
+  LayerPtr linear(const nlohmann::json& c, const std::string& prefix) const {
+    const Tensor weight = source_.tensor(prefix + "weight");
+    const Tensor bias = c.value("bias", true) ? source_.tensor(prefix + "bias") : Tensor();
+    const bool has_bias = c.value("bias", true);
+    return std::make_shared<const Linear>(weight.view(), has_bias ? bias.view() : ConstTensorView{}, false, &backend_);
   }
 
-  Layer lstm(const nlohmann::json& c, const std::string& prefix) const {
+  LayerPtr lstm(const nlohmann::json& c, const std::string& prefix) const {
     LSTMConfig config;
     config.input_size = c.at("input_size");
     config.hidden_size = c.at("hidden_size");
@@ -24,27 +28,66 @@ struct Builder {
     config.batch_first = c.value("batch_first", false);
     config.bidirectional = c.value("bidirectional", false);
     config.proj_size = c.value("proj_size", 0);
-    std::vector<LSTMCell<Tensor>> cells;
+    std::vector<LSTMCell> cells;
     for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
       for (std::int64_t d = 0; d < config.directions(); ++d) {
         const std::string suffix = lstm_suffix(layer, d == 1);
-        const auto get = [&](const char* what, bool there) { return there ? source.tensor(prefix + what + suffix) : Tensor(); };
-        cells.push_back({get("weight_ih", true), get("weight_hh", true), get("bias_ih", config.bias), get("bias_hh", config.bias),
-                         get("weight_hr", config.proj_size > 0)});
+        const auto get = [&](const char* what, bool there) {
+          return there ? source_.tensor(prefix + what + suffix) : Tensor();
+        };
+        cells.push_back({get("weight_ih", true), get("weight_hh", true), get("bias_ih", config.bias),
+                         get("bias_hh", config.bias), get("weight_hr", config.proj_size > 0)});
       }
     }
-    return LSTM(config, cells, &backend);
+    return std::make_shared<const LSTM>(config, cells, &backend_);
   }
 
-  Layer layer(const nlohmann::json& c, const std::string& prefix) const {
-    const std::string kind = c.at("kind");
-    if (kind == "linear") return linear(c, prefix);
-    if (kind == "lstm") return lstm(c, prefix);
-    if (kind == "relu") return ReLU();
-    if (kind == "flatten") return Flatten();
-    throw Error(ErrorCode::bad_file, source.name + ": a layer of kind '" + kind + "'");
-  }
+  LayerPtr relu(const nlohmann::json&, const std::string&) const { return std::make_shared<const ReLU>(); }
+  LayerPtr flatten(const nlohmann::json&, const std::string&) const { return std::make_shared<const Flatten>(); }
+
+ private:
+  const Case& source_;
+  const Backend& backend_;
 };
+
+/// Every kind of the format. One without a builder is not in the library yet.
+struct Kind {
+  const char* name;
+  LayerPtr (Builder::*build)(const nlohmann::json& config, const std::string& prefix) const;
+};
+constexpr Kind kKinds[] = {
+    {"linear", &Builder::linear},
+    {"lstm", &Builder::lstm},
+    {"relu", &Builder::relu},
+    {"flatten", &Builder::flatten},
+    {"gru", nullptr},
+    {"rnn", nullptr},
+    {"lstm_cell", nullptr},
+    {"gru_cell", nullptr},
+    {"rnn_cell", nullptr},
+    {"conv1d", nullptr},
+    {"permute", nullptr},
+    {"last_step", nullptr},
+    {"layer_norm", nullptr},
+    {"softmax", nullptr},
+    {"sigmoid", nullptr},
+    {"tanh", nullptr},
+};
+
+const Kind& find_kind(const nlohmann::json& config) {
+  const std::string name = config.at("kind");
+  for (const Kind& kind : kKinds) {
+    if (name == kind.name) return kind;
+  }
+  throw Error(ErrorCode::bad_file, "a layer of kind '" + name + "', which the format of reference cases does not have");
+}
+
+LayerPtr Builder::layer(const nlohmann::json& c, const std::string& prefix) const {
+  const Kind& kind = find_kind(c);
+  if (!kind.build)
+    throw Error(ErrorCode::bad_file, std::string("the library has no layer of kind '") + kind.name + "'");
+  return (this->*kind.build)(c, prefix);
+}
 
 }  // namespace
 
@@ -54,12 +97,30 @@ Case Case::load(const std::filesystem::path& path) {
   return {path.stem().string(), std::move(config), std::move(file)};
 }
 
+std::vector<CaseKind> case_kinds() {
+  std::vector<CaseKind> kinds;
+  for (const Kind& kind : kKinds) kinds.push_back({kind.name, kind.build != nullptr});
+  return kinds;
+}
+
+std::string Case::skip_reason() const {
+  const bool sequential = config.at("kind") == "sequential";
+  const nlohmann::json layers = sequential ? config.at("layers") : nlohmann::json::array({config});
+  std::string reason;
+  for (const auto& layer : layers) {
+    const Kind& kind = find_kind(layer);  // all are looked up: a later one may be unknown to the format
+    if (kind.build || !reason.empty()) continue;
+    reason = std::string("the library has no layer of kind '") + kind.name + "' yet";
+  }
+  return reason;
+}
+
 Tensor Case::tensor(const std::string& tensor_name) const {
   return Tensor(Shape(file.tensor(tensor_name).shape), file.floats(tensor_name));
 }
 
 Sequential Case::model(const Backend& backend) const {
-  const Builder builder{*this, backend};
+  const Builder builder(*this, backend);
   Sequential model("Case");
   if (config.at("kind") != "sequential") {
     model.add("layer", builder.layer(config, ""));
@@ -77,22 +138,17 @@ Outputs Case::run(const Sequential& model) const {
   if (config.at("kind") != "lstm") return {model.forward(input), {}, {}};
   std::optional<LSTMState> state;
   if (file.contains("h0")) state = LSTMState{tensor("h0"), tensor("c0")};
-  const std::vector<std::int64_t> lengths = file.contains("lengths") ? file.int64s("lengths") : std::vector<std::int64_t>();
-  LSTMResult result = std::visit(
-      [&](const auto& layer) -> LSTMResult {
-        using L = std::decay_t<decltype(layer)>;
-        if constexpr (std::is_same_v<L, LSTM> || std::is_same_v<L, DynamicQuantizedLSTM>) {
-          return layer.forward(input, state ? &*state : nullptr, lengths);
-        } else {
-          throw Error(ErrorCode::bad_file, name + ": not an LSTM");
-        }
-      },
-      model.layers().front().second);
+  const std::vector<std::int64_t> lengths =
+      file.contains("lengths") ? file.int64s("lengths") : std::vector<std::int64_t>();
+  const auto& layer = dynamic_cast<const LSTM&>(*model.layers().front().layer);
+  LSTMResult result = layer.forward(input, state ? &*state : nullptr, lengths);
   return {std::move(result.output), std::move(result.state.h), std::move(result.state.c)};
 }
 
 Outputs Case::reference(const std::string& suffix) const {
-  const auto get = [&](const std::string& what) { return file.contains(what + suffix) ? tensor(what + suffix) : Tensor(); };
+  const auto get = [&](const std::string& what) {
+    return file.contains(what + suffix) ? tensor(what + suffix) : Tensor();
+  };
   return {get("output_"), get("hn_"), get("cn_")};
 }
 

@@ -1,87 +1,14 @@
 #!/usr/bin/env python3
-"""The command line as a user runs it: cli_test.py PROGRAM SOURCE_DIR [unittest arguments]. Needs nothing but Python's own library."""
+"""The command line as a user runs it: cli_test.py PROGRAM SOURCE_DIR [unittest arguments]."""
 
 import json
 import math
 import os
 import re
-import struct
 import subprocess
-import sys
-import tempfile
 import unittest
 
-PROGRAM = SOURCE = ""
-
-
-def run(*arguments, backend=None, **options):
-    environment = {k: v for k, v in os.environ.items() if k != "BYTEGATE_BACKEND"}
-    if backend is not None:
-        environment["BYTEGATE_BACKEND"] = backend
-    return subprocess.run([PROGRAM, *map(str, arguments)], env=environment, capture_output="stdout" not in options, text=True,
-                          stdin=subprocess.DEVNULL, timeout=300, **options)
-
-
-def write_safetensors(path, tensors, metadata=None):
-    """tensors: name -> (dtype, shape, list of numbers)"""
-    codes = {"F32": "f", "I64": "q", "I8": "b"}
-    header, data = {}, b""
-    if metadata:
-        header["__metadata__"] = metadata
-    for name, (dtype, shape, values) in tensors.items():
-        packed = struct.pack(f"<{len(values)}{codes[dtype]}", *values)
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [len(data), len(data) + len(packed)]}
-        data += packed
-    text = json.dumps(header).encode()
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + data)
-
-
-def read_header(path):
-    with open(path, "rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        return json.loads(file.read(size))
-
-
-def read_bytes(path):
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def waves(count, step):
-    return [math.sin(step * i) for i in range(count)]
-
-
-class CommandLine(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-        self.charlm = os.path.join(SOURCE, "examples/data/charlm/model.safetensors")
-
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
-    def succeed(self, *arguments, **options):
-        result = run(*arguments, **options)
-        self.assertEqual((result.returncode, result.stderr), (0, ""), result.stdout)
-        return result.stdout
-
-    def fail_with(self, code, pattern, *arguments, **options):
-        """Exit code, and one line on stderr that matches."""
-        result = run(*arguments, **options)
-        self.assertEqual(result.returncode, code, result)
-        self.assertRegex(result.stderr, pattern)
-        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
-        return result.stdout
-
-    def quantized(self, *arguments):
-        out = self.path("int8.safetensors")
-        self.succeed("quantize", self.charlm, out, *arguments)
-        return out
-
-    def json_of(self, *arguments, **options):
-        return json.loads(self.succeed(*arguments, "--json", **options))
+from cli_testing import SOURCE, CommandLine, main, read_bytes, read_header, run, waves, write_safetensors
 
 
 class General(CommandLine):
@@ -169,7 +96,7 @@ class Quantize(CommandLine):
             header = read_header(self.quantized("--scheme", scheme))
             scales = header["decoder.weight_scale"]["shape"]
             self.assertEqual(math.prod(scales), 1 if scheme in ("torch", "torch_per_tensor_8bit") else 63)
-        self.fail_with(1, "nonsense.*accurate.*torch_per_channel_7bit", "quantize", self.charlm, self.path("o"), "--scheme", "nonsense")
+        self.fail_with(1, "nonsense.*per_row.*torch_per_channel_7bit", "quantize", self.charlm, self.path("o"), "--scheme", "nonsense")
 
     def test_patterns(self):
         def quantized_layers(*arguments):
@@ -247,7 +174,9 @@ class Quantize(CommandLine):
         self.succeed("quantize", self.path("in"), self.path("out"), "--architecture", architecture)
         self.assertEqual([layer["kind"] for layer in self.json_of("inspect", self.path("out"))["layers"]], ["linear", "relu", "linear"])
         self.succeed("compare", self.path("in"), self.path("out"), "--architecture", architecture, "--threshold", "20")
-        self.fail_with(1, "differ", "compare", self.path("in"), self.path("out"))  # without it there is no ReLU
+        # Without it the float file is no model, and a guess misses the ReLU.
+        self.fail_with(1, "differ", "compare", self.path("in"), self.path("out"))
+        self.fail_with(1, "differ", "compare", self.path("in"), self.path("out"), "--guess")
         self.fail_with(1, "cannot read.*missing", "quantize", self.path("in"), self.path("out"), "--architecture", self.path("missing"))
 
 
@@ -294,6 +223,19 @@ class Compare(CommandLine):
         self.assertGreater(result["end_to_end"]["sqnr_db"], 20)
         self.assertGreater(result["end_to_end"]["max_error"], 0)
         self.assertIn(f"{result['end_to_end']['sqnr_db']:.2f} dB", self.succeed("compare", self.charlm, out))
+
+    def test_says_that_random_inputs_are_not_the_users(self):
+        out = self.quantized()
+        pattern = "random inputs are not your data.*--input FILE"
+        self.assertRegex(self.succeed("compare", self.charlm, out), pattern)
+        self.assertRegex(" ".join(self.json_of("compare", self.charlm, out)["notes"]), pattern)
+        write_safetensors(self.path("input"), {"input": ("I64", [3, 1], [0, 1, 2])})
+        self.assertNotRegex(self.succeed("compare", self.charlm, out, "--input", self.path("input")), "random|note")
+
+    def test_swapped(self):
+        out = self.quantized()
+        self.fail_with(1, "int8 in the first file.*compare FLOAT INT8", "compare", out, self.charlm)
+        self.succeed("compare", out, out)  # two quantized models may be compared
 
     def test_a_model_with_itself(self):
         result = self.json_of("compare", self.charlm, self.charlm, "--threshold", "500")
@@ -361,5 +303,4 @@ class Readme(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    PROGRAM, SOURCE = sys.argv[1:3]
-    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])
+    main()

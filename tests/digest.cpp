@@ -92,16 +92,16 @@ void linear(const Backend& backend, Digest& digest) {
     for (const bool relu : {false, true}) {
       const Linear layer(weight.view(), bias.view(), relu, &backend);
       digest.add(layer.forward(x));
-      for (const Scheme& scheme : {Scheme::accurate(), Scheme::torch(false, 8), Scheme::torch(true, 7)}) {
-        digest.add(DynamicQuantizedLinear::from_float(layer, scheme).forward(x));
+      for (const Scheme& scheme : {Scheme::per_row(), Scheme::torch(false, 8), Scheme::torch(true, 7)}) {
+        digest.add(Linear::from_float(layer, scheme).forward(x));
       }
     }
-    // Weights that no float gives: -128 among them.
+    // Weights that quantizing a float never yields, such as -128.
     QuantizedWeight whole{n, k, std::vector<std::int8_t>(static_cast<std::size_t>(n * k)),
                           std::vector<float>(static_cast<std::size_t>(n))};
     for (auto& w : whole.data) w = static_cast<std::int8_t>(random.chance(10) ? -128 : random.integer(-128, 127));
     for (auto& s : whole.scales) s = random.uniform(0.0f, 0.02f);
-    digest.add(DynamicQuantizedLinear(whole, {}, Scheme::accurate(), false, &backend).forward(x));
+    digest.add(Linear(whole, {}, Scheme::per_row(), false, &backend).forward(x));
   }
 }
 
@@ -169,7 +169,7 @@ std::vector<std::uint8_t> file_bytes(const Sequential& model) {
 template <class Run>
 void model_outputs(const Sequential& model, const Backend& backend, Digest& outputs, Digest& files, const Run& forward) {
   outputs.add(forward(model));
-  for (const Scheme& scheme : {Scheme::accurate(), Scheme::torch(false, 8), Scheme::torch(true, 7)}) {
+  for (const Scheme& scheme : {Scheme::per_row(), Scheme::torch(false, 8), Scheme::torch(true, 7)}) {
     QuantizeOptions options;
     options.scheme = scheme;
     options.backend = &backend;

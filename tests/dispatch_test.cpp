@@ -11,7 +11,7 @@
 namespace bytegate::testing {
 namespace {
 
-using dispatch::assess;
+using dispatch::rank_backends;
 using dispatch::select;
 
 int no() { return 0; }
@@ -19,21 +19,32 @@ int yes() { return 1; }
 
 BackendKernels complete_kernels() { return *scalar_backend().kernels; }
 
+constexpr CpuFeatures kNeededAvx2 = cpu_feature::avx2 | cpu_feature::fma3;
+constexpr CpuFeatures kNeededAvx512 = cpu_feature::avx512f | cpu_feature::avx512bw | cpu_feature::avx512dq |
+                                      cpu_feature::avx512vl | cpu_feature::avx512vnni;
+
 /// A table like the built-in x86 one, and the real one where this is x86.
 struct FakeRegistry {
   BackendKernels kernels = complete_kernels();
-  Backend scalar{kBackendAbi, sizeof(Backend), "scalar", "", 0, 0, nullptr, &kernels};
-  Backend avx2{kBackendAbi, sizeof(Backend), "avx2", "", 20, kAvx2 | kFma3, nullptr, &kernels};
-  Backend avxvnni{kBackendAbi, sizeof(Backend), "avxvnni", "", 30, kAvx2 | kFma3 | kAvxVnni, nullptr, &kernels};
-  Backend avx512vnni{kBackendAbi,  sizeof(Backend),
-                     "avx512vnni", "",
-                     40,           kAvx2 | kFma3 | kAvx512F | kAvx512Bw | kAvx512Dq | kAvx512Vl | kAvx512Vnni,
-                     nullptr,      &kernels};
+  Backend scalar = fake("scalar", 0, 0);
+  Backend avx2 = fake("avx2", 20, kNeededAvx2);
+  Backend avxvnni = fake("avxvnni", 30, kNeededAvx2 | cpu_feature::avxvnni);
+  Backend avx512vnni = fake("avx512vnni", 40, kNeededAvx2 | kNeededAvx512);
   std::vector<const Backend*> all{&scalar, &avx2, &avxvnni, &avx512vnni};
+
+ private:
+  Backend fake(const char* name, std::int32_t priority, CpuFeatures required) {
+    return {.priority = priority,
+            .name = name,
+            .description = "",
+            .required = required,
+            .supported = nullptr,
+            .kernels = &kernels};
+  }
 };
 
 std::string chosen(CpuFeatures features, const std::vector<const Backend*>& registry, std::string_view wanted = "") {
-  return select(assess(features, registry), wanted, "BYTEGATE_BACKEND").name;
+  return select(rank_backends(features, registry), wanted, "BYTEGATE_BACKEND").name;
 }
 
 /// The message of the Error that a call throws, with its code before it; "" if it throws none.
@@ -52,15 +63,16 @@ std::string message(const Call& call) {
 }
 
 void expect_parts(const std::string& text, std::initializer_list<const char*> parts) {
-  for (const char* part : parts) EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is not in: " << text;
+  for (const char* part : parts)
+    EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is not in: " << text;
 }
 
 /// What each x86 backend needs, written out again; every combination of the 8 bits.
 std::string expected_x86(CpuFeatures f) {
-  const bool avx2 = (f & kAvx2) && (f & kFma3);
-  const CpuFeatures avx512 = kAvx512F | kAvx512Bw | kAvx512Dq | kAvx512Vl | kAvx512Vnni;
+  const bool avx2 = (f & kNeededAvx2) == kNeededAvx2;
+  const CpuFeatures avx512 = kNeededAvx512;
   if (avx2 && (f & avx512) == avx512) return "avx512vnni";
-  if (avx2 && (f & kAvxVnni)) return "avxvnni";
+  if (avx2 && (f & cpu_feature::avxvnni)) return "avxvnni";
   return avx2 ? "avx2" : "scalar";
 }
 
@@ -71,7 +83,7 @@ TEST(SelectTest, EveryFeatureCombination) {
     const std::string expected = expected_x86(f);
     seen.insert(expected);
     for (const char* automatic : {"", "auto"}) EXPECT_EQ(chosen(f, fake.all, automatic), expected) << feature_names(f);
-    for (const BackendInfo& info : assess(f, fake.all)) {
+    for (const BackendInfo& info : rank_backends(f, fake.all)) {
       const CpuFeatures lacking = info.backend->required & ~f;
       EXPECT_EQ(info.supported, lacking == 0) << info.backend->name << " with " << feature_names(f);
       EXPECT_EQ(info.missing, feature_names(lacking));
@@ -80,8 +92,8 @@ TEST(SelectTest, EveryFeatureCombination) {
         EXPECT_EQ(text, "");
         EXPECT_EQ(chosen(f, fake.all, info.backend->name), info.backend->name);
       } else {
-        expect_parts(text,
-                     {"unsupported_backend", "BYTEGATE_BACKEND", info.backend->name, info.missing.c_str(), "scalar (supported)"});
+        expect_parts(text, {"unsupported_backend", "BYTEGATE_BACKEND", info.backend->name, info.missing.c_str(),
+                            "scalar (supported)"});
       }
     }
   }
@@ -106,7 +118,7 @@ TEST(SelectTest, BestFirstAndStable) {
   twin.name = "twin";
   fake.all.push_back(&twin);
   std::vector<std::string> names;
-  for (const BackendInfo& info : assess(~CpuFeatures{0}, fake.all)) names.emplace_back(info.backend->name);
+  for (const BackendInfo& info : rank_backends(~CpuFeatures{0}, fake.all)) names.emplace_back(info.backend->name);
   EXPECT_EQ(names, (std::vector<std::string>{"avx512vnni", "avxvnni", "avx2", "twin", "scalar"}));
 }
 
@@ -120,25 +132,28 @@ TEST(SelectTest, OwnCheckOfABackend) {
 
 TEST(SelectTest, NothingRuns) {
   FakeRegistry fake;
-  expect_parts(message([&] { chosen(0, {&fake.avx2, &fake.avxvnni}); }), {"unsupported_backend", "avx2", "avxvnni", "fma3"});
+  expect_parts(message([&] {
+                 chosen(0, {&fake.avx2, &fake.avxvnni});
+               }),
+               {"unsupported_backend", "avx2", "avxvnni", "fma3"});
 }
 
 // Names are matched whole and as they are written.
 TEST(SelectTest, UnknownNames) {
   const FakeRegistry fake;
   for (const char* name : {"avx", "avx22", "AVX2", "avx2 ", " ", "Auto", "none", "scalar,avx2", "0"}) {
-    expect_parts(message([&] { chosen(kAvx2 | kFma3, fake.all, name); }),
-                 {"unknown_backend", "BYTEGATE_BACKEND", (std::string("'") + name + "'").c_str(), "auto", "scalar (supported)",
-                  "avx2 (supported)", "avxvnni (unsupported", "avx512vnni (unsupported"});
+    expect_parts(message([&] { chosen(cpu_feature::avx2 | cpu_feature::fma3, fake.all, name); }),
+                 {"unknown_backend", "BYTEGATE_BACKEND", (std::string("'") + name + "'").c_str(), "auto",
+                  "scalar (supported)", "avx2 (supported)", "avxvnni (unsupported", "avx512vnni (unsupported"});
   }
 }
 
 TEST(SelectTest, FeatureNames) {
   EXPECT_EQ(feature_names(0), "");
-  EXPECT_EQ(feature_names(kFma3), "fma3");
+  EXPECT_EQ(feature_names(cpu_feature::fma3), "fma3");
   std::set<std::string> names;
-  for (CpuFeatures bit = 1; bit <= kI8mm; bit <<= 1) names.insert(feature_names(bit));
-  EXPECT_EQ(names.size(), 11u);
+  for (CpuFeatures bit = 1; bit <= cpu_feature::all; bit <<= 1) names.insert(feature_names(bit));
+  EXPECT_EQ(names.size(), 13u);
   EXPECT_EQ(names.count(""), 0u);
 }
 
@@ -184,7 +199,8 @@ TEST(EnvironmentTest, MisspelledName) {
   EXPECT_EQ(child.exit_code, 1);
   expect_parts(child.output, {"unknown_backend", "'avx3'", "BYTEGATE_BACKEND", "auto"});
   for (const BackendInfo& info : list_backends()) {
-    expect_parts(child.output, {(std::string(info.backend->name) + (info.supported ? " (supported)" : " (unsupported")).c_str()});
+    expect_parts(child.output,
+                 {(std::string(info.backend->name) + (info.supported ? " (supported)" : " (unsupported")).c_str()});
   }
 }
 
@@ -210,9 +226,24 @@ TEST(EnvironmentTest, ExplicitBackendDoesNotAsk) {
   EXPECT_EQ(child.output, "scalar");
 }
 
+TEST(FindBackendTest, Auto) {
+  const std::vector<BackendInfo> backends = list_backends();
+  const auto best = std::ranges::find_if(backends, [](const BackendInfo& info) { return info.supported; });
+  EXPECT_EQ(&find_backend("auto"), best->backend);
+}
+
+// Detection finds what the operating system lets it find, so no message says that the CPU lacks something.
+TEST(SelectTest, MessagesSpeakOfNeeds) {
+  const FakeRegistry fake;
+  const std::string text = message([&] { chosen(0, fake.all, "avx2"); });
+  expect_parts(text, {"'avx2' cannot run here", "it needs avx2, fma3"});
+  EXPECT_EQ(text.find("lacks"), std::string::npos) << text;
+}
+
 TEST(FindBackendTest, Errors) {
   EXPECT_EQ(find_backend("scalar").name, std::string("scalar"));
   expect_parts(message([] { find_backend("sclar"); }), {"unknown_backend", "'sclar'", "scalar (supported)"});
+  expect_parts(message([] { find_backend(""); }), {"unknown_backend", "find_backend", "empty"});
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // int32 accumulators against the oracle: exact, on every backend, for every operand.
 //
-// With activation scale 1, weight scale 1 and bias 0 the kernel's output is float(acc). Every int32 of up to 24 bits is a float
-// of its own, so for these a comparison of the floats is one of the integers.
+// With activation scale 1, weight scale 1 and bias 0 the kernel's output is float(acc). Every int32 of up to 24 bits is
+// a float of its own, so for these a comparison of the floats is one of the integers.
 #include <cmath>
 #include <cstring>
 
@@ -34,7 +34,9 @@ Activations random_activations(std::size_t m, std::size_t k, Random& random) {
     // Rows of extremes, so that a sum that saturates or wraps has every chance to.
     const std::int64_t kind = random.integer(0, 3);
     for (auto& v : row)
-      v = static_cast<std::uint8_t>(kind == 0 ? 255 : kind == 1 ? random.pick({0, 255, 127, 128}) : random.integer(0, 255));
+      v = static_cast<std::uint8_t>(kind == 0   ? 255
+                                    : kind == 1 ? random.pick({0, 255, 127, 128})
+                                                : random.integer(0, 255));
     a.rows.push_back(std::move(row));
     a.zero_points.push_back(static_cast<std::int32_t>(kind == 2 ? random.pick({0, 255, 128}) : random.integer(0, 255)));
   }
@@ -59,7 +61,7 @@ class Product {
   Product(const Backend& backend, const QuantizedWeight& weight)
       : kernels_(backend.kernels->int8),
         n_(static_cast<std::size_t>(weight.rows)),
-        packed_(kernels_, weight, {}, detail::plain_order(weight.rows, kernels_.nr)) {}
+        packed_(pack(kernels_, weight)) {}
 
   /// float(acc) [rows, n]; also checks that nothing else is written.
   std::vector<float> run(const Activations& a, std::size_t rows) const {
@@ -111,8 +113,8 @@ class GemmTest : public BackendTest {
       const std::vector<float> got = product.run(a, rows);
       for (std::size_t i = 0; i < got.size(); ++i) {
         if (got[i] == expected[i]) continue;
-        ADD_FAILURE() << "M " << rows << " N " << weight.rows << " K " << a.k << " row " << i / width << " column " << i % width
-                      << ": " << got[i] << ", expected " << expected[i];
+        ADD_FAILURE() << "M " << rows << " N " << weight.rows << " K " << a.k << " row " << i / width << " column "
+                      << i % width << ": " << got[i] << ", expected " << expected[i];
         return false;
       }
     }
@@ -127,7 +129,8 @@ TEST_P(GemmTest, EverySizeIsExact) {
   for (std::size_t n = 1; n <= 80; ++n) {
     for (std::size_t k = 1; k <= 160; ++k) {
       if ((n * 160 + k) % static_cast<std::size_t>(part) != 0) continue;
-      const auto weight = weights_of(static_cast<std::int64_t>(n), static_cast<std::int64_t>(k), random_weights(n * k, random));
+      const auto weight =
+          weights_of(static_cast<std::int64_t>(n), static_cast<std::int64_t>(k), random_weights(n * k, random));
       if (!check(random_activations(8, k, random), weight, true)) return;
     }
   }
@@ -204,7 +207,7 @@ TEST_P(GemmTest, LargeK) {
 TEST_P(GemmTest, LargerKIsRefused) {
   const QuantizedWeight weight = weights_of(1, 65537, std::vector<std::int8_t>(65537));
   try {
-    const DynamicQuantizedLinear layer(weight, {}, Scheme::accurate(), false, &backend());
+    const Linear layer(weight, {}, Scheme::per_row(), false, &backend());
     FAIL() << "accepted";
   } catch (const Error& e) {
     EXPECT_EQ(e.code(), ErrorCode::invalid_argument);
@@ -213,32 +216,33 @@ TEST_P(GemmTest, LargerKIsRefused) {
   }
 }
 
-// The packing formula of backend.h, computed here once more.
+// The packing of backend.h, computed here once more.
 TEST_P(GemmTest, PackingIsAsDocumented) {
   Random random(5);
   const Kernels& kernels = backend().kernels->int8;
   for (auto [n, k] : {std::pair{1, 1}, {5, 3}, {33, 17}, {64, 64}, {65, 9}}) {
     QuantizedWeight weight = weights_of(n, k, random_weights(static_cast<std::size_t>(n * k), random));
     weight.data[0] = -128;
-    const detail::PackedWeights packed(kernels, weight, {}, detail::plain_order(n, kernels.nr));
+    const detail::PackedWeights packed = pack(kernels, weight);
     const PackedMatrix& view = packed.view();
-    const std::size_t nr = kernels.nr, nb = kernels.nb, kr = kernels.kr;
-    const std::size_t groups = (static_cast<std::size_t>(k) + kr - 1) / kr, segments = kernels.splits_minus_128 ? 2 : 1;
-    ASSERT_EQ(view.k_groups, groups);
-    ASSERT_EQ(view.segments, segments);
+    const std::size_t nr = kernels.layout.panel_channels, nb = kernels.layout.block_channels, kr = kernels.layout.kr;
+    const std::size_t k_block = kernels.layout.k_block,
+                      padded = (static_cast<std::size_t>(k) + k_block - 1) / k_block * k_block;
+    ASSERT_EQ(view.k_groups, padded / kr);
+    ASSERT_EQ(view.has_minus_128, 1u);
+    ASSERT_EQ(packed.panels() * nr * padded,
+              packed_size(kernels.layout, static_cast<std::size_t>(n), static_cast<std::size_t>(k)));
     for (std::size_t row = 0; row < packed.panels() * nr; ++row) {
       std::int32_t sum = 0;
-      for (std::size_t col = 0; col < groups * kr; ++col) {
+      for (std::size_t col = 0; col < padded; ++col) {
         const bool inside = row < static_cast<std::size_t>(n) && col < static_cast<std::size_t>(k);
         const int w = inside ? weight.data[row * static_cast<std::size_t>(k) + col] : 0;
         sum += w;
-        for (std::size_t s = 0; s < segments; ++s) {
-          const std::size_t p = row % nr;
-          const std::size_t at = (((row / nr * segments + s) * (nr / nb) + p / nb) * groups + col / kr) * nb * kr + p % nb * kr + col % kr;
-          const int expected = segments == 1 ? w : s == 0 ? std::max(w, -127) : w == -128 ? -1 : 0;
-          ASSERT_EQ(static_cast<const std::int8_t*>(view.data)[at], expected)
-              << "row " << row << " column " << col << " segment " << s;
-        }
+        // Panels, in them blocks, in them groups of k, in them channels, in them k.
+        std::size_t at =
+            row / nr * (nr * padded) + row % nr / nb * (nb * padded) + col / kr * (nb * kr) + row % nb * kr + col % kr;
+        ASSERT_EQ(packed_index(kernels.layout, view.k_groups, row, col), at);
+        ASSERT_EQ(static_cast<const std::int8_t*>(view.data)[at], w) << "row " << row << " column " << col;
       }
       ASSERT_EQ(view.sums[row], sum);
       ASSERT_EQ(view.bias[row], 0.0f);
@@ -251,13 +255,13 @@ TEST_P(GemmTest, PackingIsAsDocumented) {
 TEST_P(GemmTest, Epilogue) {
   Random random(6);
   const Kernels& kernels = backend().kernels->int8;
-  const std::size_t nr = kernels.nr, n = 3 * nr + nr / 2 + 1, k = 21;
+  const std::size_t nr = kernels.layout.panel_channels, n = 3 * nr + nr / 2 + 1, k = 21;
   const QuantizedWeight weight = weights_of(static_cast<std::int64_t>(n), 21, random_weights(n * k, random));
   std::vector<float> bias(n);
   for (float& b : bias) b = static_cast<float>(random.integer(-3000, 3000));
   const Activations a = random_activations(3, k, random);
   const std::vector<float> sums = expected_of(a, weight);
-  const detail::PackedWeights packed(kernels, weight, bias, detail::plain_order(weight.rows, kernels.nr));
+  const detail::PackedWeights packed = pack(kernels, weight, bias);
   Staging staging(kernels, 3, k);
   for (std::size_t r = 0; r < 3; ++r) staging.stage_integers(r, a.rows[r], a.zero_points[r]);
   for (std::size_t begin = 0; begin <= packed.panels(); ++begin) {
@@ -273,8 +277,8 @@ TEST_P(GemmTest, Epilogue) {
             const float expected = column < begin * nr || column >= std::min(end * nr, n_out) ? kCanary
                                    : relu && y < 0                                            ? 0.0f
                                                                                               : y;
-            ASSERT_EQ(out[i], expected) << "column " << column << ", panels " << begin << " to " << end << ", n_out " << n_out
-                                        << ", relu " << relu;
+            ASSERT_EQ(out[i], expected) << "column " << column << ", panels " << begin << " to " << end << ", n_out "
+                                        << n_out << ", relu " << relu;
           }
         }
       }

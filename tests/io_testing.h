@@ -37,6 +37,13 @@ inline std::string file_text(std::string_view header, std::size_t data_size) {
   return out;
 }
 
+inline std::vector<std::byte> tensor_bytes(const SafetensorsFile& file, const std::string& name) {
+  const StoredTensor& tensor = file.tensor(name);
+  std::vector<std::byte> bytes(tensor.bytes);
+  file.read(tensor, 0, bytes);
+  return bytes;
+}
+
 inline SafetensorsFile parse_text(std::string_view text) { return SafetensorsFile::parse(to_bytes(text), "test.safetensors"); }
 
 /// The Error that `call` throws; none if it returns. Anything else it throws fails the test.

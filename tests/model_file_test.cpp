@@ -37,7 +37,7 @@ std::string architecture_of(const std::filesystem::path& path) {
   return SafetensorsFile::load(path).metadata().at("architecture");
 }
 
-/// The model must print the same after a round trip, give the same bits, and save to the same bytes.
+/// After a round trip, the model must print the same, return the same bits, and save to the same bytes.
 void expect_round_trip(const Sequential& model, std::int64_t batch = 2) {
   const TemporaryFolder folder;
   save_model(model, folder / "a");
@@ -53,7 +53,7 @@ void expect_round_trip(const Sequential& model, std::int64_t batch = 2) {
 }
 
 std::vector<Scheme> all_schemes() {
-  return {Scheme::accurate(), Scheme::torch(false, 8), Scheme::torch(false, 7), Scheme::torch(true, 8), Scheme::torch(true, 7)};
+  return {Scheme::per_row(), Scheme::torch(false, 8), Scheme::torch(false, 7), Scheme::torch(true, 8), Scheme::torch(true, 7)};
 }
 
 TEST(ModelFile, FloatRoundTrip) {
@@ -67,46 +67,46 @@ TEST(ModelFile, QuantizedRoundTrip) {
     SCOPED_TRACE(to_string(scheme));
     expect_round_trip(quantize_dynamic(every_option(), quantize_options(scheme)));
     expect_round_trip(quantize_dynamic(language_model(), quantize_options(scheme)));
-    expect_round_trip(quantize_dynamic(language_model(), quantize_options(scheme, kLinear | kLSTM | kEmbedding)));
-    expect_round_trip(quantize_dynamic(language_model(), quantize_options(scheme, kEmbedding)));
-    expect_round_trip(quantize_dynamic(language_model(), quantize_options(scheme, kLinear | kLSTM, {"lstm"})));
+    expect_round_trip(quantize_dynamic(language_model(), quantize_options(scheme, {"linear", "lstm", "embedding"})));
+    expect_round_trip(quantize_dynamic(language_model(), quantize_options(scheme, {"embedding"})));
+    expect_round_trip(quantize_dynamic(language_model(), quantize_options(scheme, {"linear", "lstm"}, {"lstm"})));
   }
 }
 
 TEST(ModelFile, LayersOfDifferentSchemes) {
   const Sequential floats = language_model();
   Sequential mixed("Mixed");
-  const std::vector<Scheme> schemes = {Scheme::accurate(), Scheme::torch(false, 7), Scheme::torch(true, 8)};
-  mixed.add("a", quantize_dynamic(Layer(random_linear(4, 4, true)), quantize_options(schemes[1])));
-  mixed.add("b", quantize_dynamic(Layer(random_lstm({.input_size = 4, .hidden_size = 4})), quantize_options(schemes[0])));
-  mixed.add("c", quantize_dynamic(Layer(random_linear(4, 3, true)), quantize_options(schemes[1])));
+  const std::vector<Scheme> schemes = {Scheme::per_row(), Scheme::torch(false, 7), Scheme::torch(true, 8)};
+  mixed.add("a", random_linear(4, 4, true).quantize_dynamic(schemes[1], nullptr));
+  mixed.add("b", random_lstm({.input_size = 4, .hidden_size = 4}).quantize_dynamic(schemes[0], nullptr));
+  mixed.add("c", random_linear(4, 3, true).quantize_dynamic(schemes[1], nullptr));
   mixed.add("d", random_linear(3, 3, true));
   expect_round_trip(mixed);
   EXPECT_EQ(architecture_json(mixed),
             R"([{"name":"a","kind":"linear","in_features":4,"out_features":4,"dtype":"qint8"},)"
-            R"({"name":"b","kind":"lstm","input_size":4,"hidden_size":4,"dtype":"qint8","scheme":"accurate"},)"
+            R"({"name":"b","kind":"lstm","input_size":4,"hidden_size":4,"dtype":"qint8","scheme":"per_row"},)"
             R"({"name":"c","kind":"linear","in_features":4,"out_features":3,"dtype":"qint8"},)"
             R"({"name":"d","kind":"linear","in_features":3,"out_features":3}])");
 }
 
 TEST(ModelFile, WhatIsInTheFile) {
   const TemporaryFolder folder;
-  const Sequential model = quantize_dynamic(language_model(), quantize_options(Scheme::accurate(), kLinear | kLSTM | kEmbedding));
+  const Sequential model = quantize_dynamic(language_model(), quantize_options(Scheme::per_row(), {"linear", "lstm", "embedding"}));
   save_model(model, folder / "a");
   const SafetensorsFile file = SafetensorsFile::load(folder / "a");
   EXPECT_EQ(file.metadata(), (std::map<std::string, std::string>{{"architecture", architecture_json(model)},
                                                                  {"format", "bytegate"},
                                                                  {"format_version", "1"},
                                                                  {"name", "CharModel"},
-                                                                 {"scheme", "accurate"}}));
+                                                                 {"scheme", "per_row"}}));
   EXPECT_EQ(file.tensors().size(), 2u + 2 * 6 + 3);
   EXPECT_EQ(file.tensor("lstm.weight_hh_l1").dtype, "I8");
   EXPECT_EQ(file.tensor("lstm.weight_hh_l1").shape, (std::vector<std::int64_t>{40, 10}));
   EXPECT_EQ(file.tensor("lstm.weight_hh_l1_scale").shape, (std::vector<std::int64_t>{40}));
   EXPECT_EQ(file.tensor("lstm.bias_hh_l1").dtype, "F32");
-  const auto& lstm = std::get<DynamicQuantizedLSTM>(model.layers()[1].second);
-  EXPECT_EQ(file.int8s("lstm.weight_ih_l1"), lstm.cells()[1].weight_ih.data);
-  EXPECT_EQ(file.floats("lstm.weight_ih_l1_scale"), lstm.cells()[1].weight_ih.scales);
+  const auto& lstm = as<LSTM>(model.layers()[1].layer);
+  EXPECT_EQ(file.int8s("lstm.weight_ih_l1"), lstm.cells()[1].weight_ih.int8s().data);
+  EXPECT_EQ(file.floats("lstm.weight_ih_l1_scale"), lstm.cells()[1].weight_ih.scales());
   EXPECT_EQ(file.floats("lstm.bias_ih_l0"), lstm.cells()[0].bias_ih.data);
 
   const Sequential per_tensor = quantize_dynamic(language_model(), quantize_options(Scheme::torch()));
@@ -133,12 +133,12 @@ TEST(ModelFile, Minus128SurvivesAndAnyBackendWritesTheSame) {
     if (!info.supported) continue;
     const TemporaryFolder folder;
     Sequential model("m");
-    model.add("fc", DynamicQuantizedLinear(weight, {}, Scheme::accurate(), false, info.backend));
+    model.add("fc", Linear(weight, {}, Scheme::per_row(), false, info.backend));
     save_model(model, folder / "a");
     const Sequential loaded = load_model(folder / "a", {.backend = info.backend});
-    const auto& linear = std::get<DynamicQuantizedLinear>(loaded.layers()[0].second);
-    EXPECT_EQ(linear.weight().data, weight.data);
-    EXPECT_EQ(linear.weight().scales, weight.scales);
+    const auto& linear = as<Linear>(loaded.layers()[0].layer);
+    EXPECT_EQ(linear.weight().int8s().data, weight.data);
+    EXPECT_EQ(linear.weight().scales(), weight.scales);
     EXPECT_EQ(&linear.backend(), info.backend);
     if (first.empty()) first = read_text(folder / "a");
     EXPECT_EQ(read_text(folder / "a"), first) << info.backend->name;

@@ -1,4 +1,4 @@
-// Small models with random weights, and what they give.
+// Small models with random weights, and their outputs.
 #pragma once
 
 #include <bytegate/model.h>
@@ -10,9 +10,11 @@
 #include <utility>
 #include <vector>
 
+#include "tests/support/random.h"
+
 namespace bytegate::testing {
 
-/// Uniform in -1..1; every call goes on with the same sequence.
+/// Uniform in -1..1; every call continues the same sequence.
 inline Tensor random_tensor(std::initializer_list<std::int64_t> shape) {
   static std::mt19937 generator(1);
   Tensor tensor{Shape(shape)};
@@ -26,10 +28,10 @@ inline Linear random_linear(std::int64_t in, std::int64_t out, bool bias, bool r
 }
 
 inline LSTM random_lstm(const LSTMConfig& config) {
-  std::vector<LSTMCell<Tensor>> cells;
+  std::vector<LSTMCell> cells;
   for (std::int64_t i = 0; i < config.num_layers * config.directions(); ++i) {
     const std::int64_t layer = i / config.directions(), gates = 4 * config.hidden_size;
-    LSTMCell<Tensor> cell;
+    FloatCell cell;
     cell.weight_ih = random_tensor({gates, config.layer_input_size(layer)});
     cell.weight_hh = random_tensor({gates, config.output_size()});
     if (config.bias) cell.bias_ih = random_tensor({gates});
@@ -40,11 +42,11 @@ inline LSTM random_lstm(const LSTMConfig& config) {
   return LSTM(config, cells);
 }
 
-inline QuantizeOptions quantize_options(const Scheme& scheme, unsigned kinds = kLinear | kLSTM,
+inline QuantizeOptions quantize_options(const Scheme& scheme, std::vector<std::string> kinds = {},
                                         std::vector<std::string> exclude = {}) {
   QuantizeOptions options;
   options.scheme = scheme;
-  options.kinds = kinds;
+  options.kinds = std::move(kinds);
   options.exclude = std::move(exclude);
   return options;
 }
@@ -52,9 +54,9 @@ inline QuantizeOptions quantize_options(const Scheme& scheme, unsigned kinds = k
 /// The model's output for one fixed input [4, batch, width] or indices [4, 1]; nothing for a model of no layers.
 inline std::vector<float> run_model(const Sequential& model, std::int64_t batch = 2) {
   if (model.layers().empty()) return {};
-  const Layer& first = model.layers().front().second;
+  const LayerPtr& first = model.layers().front().layer;
   constexpr std::int64_t kSteps = 4;
-  if (std::holds_alternative<Embedding>(first) || std::holds_alternative<QuantizedEmbedding>(first)) {
+  if (model.takes_indices()) {
     const std::vector<std::int64_t> indices = {3, 0, 2, 1};
     Tensor y(model.output_shape(Shape{kSteps, 1}));
     Workspace workspace;
@@ -62,10 +64,8 @@ inline std::vector<float> run_model(const Sequential& model, std::int64_t batch 
     return y.data;
   }
   std::int64_t width = 0;
-  if (const auto* linear = std::get_if<Linear>(&first)) width = linear->in_features();
-  if (const auto* linear = std::get_if<DynamicQuantizedLinear>(&first)) width = linear->in_features();
-  if (const auto* lstm = std::get_if<LSTM>(&first)) width = lstm->config().input_size;
-  if (const auto* lstm = std::get_if<DynamicQuantizedLSTM>(&first)) width = lstm->config().input_size;
+  if (is<Linear>(first)) width = as<Linear>(first).in_features();
+  if (is<LSTM>(first)) width = as<LSTM>(first).config().input_size;
   Tensor x(Shape{kSteps, batch, width});
   for (std::size_t i = 0; i < x.data.size(); ++i) x.data[i] = static_cast<float>(i % 7) / 4.0f - 0.7f;
   return model.forward(x).data;

@@ -1,5 +1,5 @@
-// Values that are no ordinary numbers: NaN, infinity, denormals, 3e38, constant and zero rows, odd weights. A bad row is NaN from
-// there on, no other row changes by a bit, and every backend agrees.
+// Unusual values: NaN, infinity, subnormal numbers, 3e38, constant and zero rows, odd weights. A row with NaN or
+// infinity is NaN from that step on, no other row changes by a bit, and every backend agrees.
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
@@ -27,14 +27,14 @@ bool all_finite(std::span<const float> values) {
 
 class OddLinear : public BackendTest {
  protected:
-  DynamicQuantizedLinear layer(const Tensor& weight, ConstTensorView bias = {}, bool relu = false) const {
-    return DynamicQuantizedLinear::from_float(Linear(weight.view(), bias, relu, &backend()));
+  Linear layer(const Tensor& weight, ConstTensorView bias = {}, bool relu = false) const {
+    return Linear::from_float(Linear(weight.view(), bias, relu, &backend()));
   }
   /// The layer's output, checked against the oracle to the bit.
   Tensor checked(const Tensor& weight, const Tensor& bias, const Tensor& x, bool relu = false) const {
-    const DynamicQuantizedLinear quantized = layer(weight, bias.view(), relu);
+    const Linear quantized = layer(weight, bias.view(), relu);
     const Tensor y = quantized.forward(x);
-    EXPECT_EQ(first_difference(y, oracle::quantized_linear(quantized.weight(), bias.data, x, relu)), "");
+    EXPECT_EQ(first_difference(y, oracle::quantized_linear(quantized.weight().int8s(), bias.data, x, relu)), "");
     return y;
   }
 };
@@ -143,10 +143,10 @@ TEST_P(OddLinear, WeightsOfMinus128) {
     weight.data.push_back(static_cast<std::int8_t>(random.chance(30) ? -128 : random.integer(-128, 127)));
   for (float& s : weight.scales) s = random.uniform(0.001f, 0.1f);
   const Tensor x = random_tensor({5, 41}, random, 4.0f);
-  const DynamicQuantizedLinear quantized(weight, {}, Scheme::accurate(), false, &backend());
+  const Linear quantized(weight, {}, Scheme::per_row(), false, &backend());
   EXPECT_EQ(first_difference(quantized.forward(x), oracle::quantized_linear(weight, {}, x, false)), "");
-  EXPECT_EQ(quantized.weight().data, weight.data);
-  EXPECT_EQ(quantized.weight().scales, weight.scales);
+  EXPECT_EQ(quantized.weight().int8s().data, weight.data);
+  EXPECT_EQ(quantized.weight().scales(), weight.scales);
 }
 
 /// Two layers, T = 6, B = 4.
@@ -249,7 +249,7 @@ TEST_P(OddLstm, OtherKindsAgree) {
   }
 }
 
-// With lengths, what lies past the end of a sequence is never looked at.
+// With lengths, the input past the end of a sequence is never read.
 TEST_P(OddLstm, PaddingIsNotRead) {
   LstmCase base = base_case(0);
   base.lengths = {2, 6, 4, 1};
@@ -277,7 +277,7 @@ TEST_P(OddLstm, EverySize) {
       const LSTMResult ours = run(c, kind, backend());
       EXPECT_TRUE(all_finite(ours.output.data)) << kind.name << " " << size;
       compare_with_scalar(c, kind, ours);
-      if (kind.name != "accurate") continue;
+      if (kind.name != "per_row") continue;
       const LSTMResult good = run(base_case(0), kind, backend());
       for (std::int64_t b : {0, 1, 3}) {
         EXPECT_EQ(first_difference(take_row(ours.output, false, b, 0, 6), take_row(good.output, false, b, 0, 6)), "") << size;
@@ -292,7 +292,7 @@ TEST_P(OddLstm, OverflowIsTheSameEverywhere) {
   for (std::int64_t proj_size : {0, 5}) {
     for (std::size_t unit : {0u, 7u, 18u}) {
       LstmCase c = base_case(proj_size);
-      for (LSTMCell<Tensor>& cell : c.cells) std::ranges::fill(cell.weight_ih.data, 0.1f);
+      for (FloatCell& cell : c.cells) std::ranges::fill(cell.weight_ih.data, 0.1f);
       std::fill_n(c.cells[0].weight_ih.data.begin() + static_cast<std::ptrdiff_t>((3 * 19 + unit) * 11), 11, 0.0f);
       c.cells[0].weight_ih.data[(3 * 19 + unit) * 11 + 10] = 1e6f;
       for (std::size_t t = 0; t < 6; ++t) {
@@ -303,7 +303,7 @@ TEST_P(OddLstm, OverflowIsTheSameEverywhere) {
       for (const LstmKind& kind : lstm_kinds()) {
         const LSTMResult ours = run(c, kind, backend());
         compare_with_scalar(c, kind, ours);
-        if (kind.name != "accurate") continue;
+        if (kind.name != "per_row") continue;
         EXPECT_TRUE(std::isnan(take_row(ours.output, false, 2, 0, 1).data[0]));  // the second layer's row was not finite
         for (std::int64_t b : {0, 1, 3}) EXPECT_TRUE(all_finite(take_row(ours.output, false, b, 0, 6).data));
       }

@@ -1,4 +1,7 @@
-// register_backend: what it accepts, what it refuses, and that a backend from outside the library is one like the others.
+// register_backend: what it accepts, what it refuses, and that a backend from outside the library is one like the
+// others.
+
+#include <unistd.h>
 
 #include "tests/support/backend_test.h"
 #include "tests/support/child.h"
@@ -11,7 +14,12 @@ namespace {
 /// The plain kernels under another name.
 struct Outsider {
   BackendKernels kernels = *scalar_backend().kernels;
-  Backend backend{kBackendAbi, sizeof(Backend), "outsider", "from outside", 1000, 0, nullptr, &kernels};
+  Backend backend{.priority = 1000,
+                  .name = "outsider",
+                  .description = "from outside",
+                  .required = 0,
+                  .supported = nullptr,
+                  .kernels = &kernels};
 };
 
 /// Registers the outsider in a child process after `change`; the error's text, or "registered".
@@ -47,28 +55,35 @@ const Refusal kRefusals[] = {
     {"dash", [](Outsider& o) { o.backend.name = "my-backend"; }, "'my-backend'"},
     {"space", [](Outsider& o) { o.backend.name = "mine "; }, "'mine '"},
     {"named_auto", [](Outsider& o) { o.backend.name = "auto"; }, "auto"},
-    {"clash", [](Outsider& o) { o.backend.name = "scalar"; }, "taken"},
+    {"clash", [](Outsider& o) { o.backend.name = list_backends().front().backend->name; }, "taken"},
     {"null_description", [](Outsider& o) { o.backend.description = nullptr; }, "description"},
     {"null_kernels", [](Outsider& o) { o.backend.kernels = nullptr; }, "'outsider'"},
     {"no_gemm", [](Outsider& o) { o.kernels.int8.gemm = nullptr; }, "'outsider'"},
     {"no_float_gemm", [](Outsider& o) { o.kernels.f32.gemm = nullptr; }, "'outsider'"},
-    {"no_lstm_step", [](Outsider& o) { o.kernels.int8.lstm_step = nullptr; }, "'outsider'"},
-    {"no_float_lstm_step", [](Outsider& o) { o.kernels.f32.lstm_step = nullptr; }, "'outsider'"},
+    {"no_lstm_step", [](Outsider& o) { o.kernels.int8.recurrent_step[0] = nullptr; }, "'outsider'"},
+    {"no_float_lstm_step", [](Outsider& o) { o.kernels.f32.recurrent_step[0] = nullptr; }, "'outsider'"},
     {"no_stage_rows", [](Outsider& o) { o.kernels.int8.stage_rows = nullptr; }, "'outsider'"},
     {"no_find_ranges", [](Outsider& o) { o.kernels.int8.find_ranges = nullptr; }, "'outsider'"},
     {"no_sigmoid", [](Outsider& o) { o.kernels.sigmoid = nullptr; }, "'outsider'"},
     {"no_tanh", [](Outsider& o) { o.kernels.tanh = nullptr; }, "'outsider'"},
     {"mr_zero", [](Outsider& o) { o.kernels.int8.mr = 0; }, "geometry"},
-    {"nr_zero", [](Outsider& o) { o.kernels.int8.nr = 0; }, "geometry"},
-    {"nr_not_of_4", [](Outsider& o) { o.kernels.int8.nr = 6; }, "geometry"},
-    {"nb_zero", [](Outsider& o) { o.kernels.int8.nb = 0; }, "geometry"},
-    {"nb_no_divisor", [](Outsider& o) { o.kernels.int8.nb = o.kernels.int8.nr - 1; }, "geometry"},
-    {"kr_zero", [](Outsider& o) { o.kernels.int8.kr = 0; }, "geometry"},
-    {"kr_large", [](Outsider& o) { o.kernels.int8.kr = 65; }, "geometry"},
+    {"nr_zero", [](Outsider& o) { o.kernels.int8.layout.panel_channels = 0; }, "geometry"},
+    {"nr_not_of_4", [](Outsider& o) { o.kernels.int8.layout.panel_channels = 6; }, "geometry"},
+    {"nb_zero", [](Outsider& o) { o.kernels.int8.layout.block_channels = 0; }, "geometry"},
+    {"nb_no_divisor",
+     [](Outsider& o) { o.kernels.int8.layout.block_channels = o.kernels.int8.layout.panel_channels - 1; }, "geometry"},
+    {"kr_zero", [](Outsider& o) { o.kernels.int8.layout.kr = 0; }, "geometry"},
+    {"kr_large", [](Outsider& o) { o.kernels.int8.layout.kr = 65; }, "geometry"},
     {"rhs_size", [](Outsider& o) { o.kernels.int8.rhs_size = 4; }, "geometry"},
     {"float_rhs_size", [](Outsider& o) { o.kernels.f32.rhs_size = 1; }, "geometry"},
     {"lhs_size", [](Outsider& o) { o.kernels.int8.lhs_size = 0; }, "geometry"},
-    {"split", [](Outsider& o) { o.kernels.int8.splits_minus_128 = 2; }, "geometry"},
+    {"kr_64_in_k_block_4", [](Outsider& o) { o.kernels.int8.layout.kr = 64; }, "geometry"},
+    {"kr_3", [](Outsider& o) { o.kernels.int8.layout.kr = o.kernels.int8.layout.k_block = 3; }, "geometry"},
+    {"k_block_zero", [](Outsider& o) { o.kernels.int8.layout.k_block = 0; }, "geometry"},
+    {"k_block_not_of_kr", [](Outsider& o) { o.kernels.int8.layout.k_block = 2; }, "geometry"},
+    {"k_block_128", [](Outsider& o) { o.kernels.int8.layout.k_block = 128; }, "geometry"},
+    {"kernels_size", [](Outsider& o) { o.backend.kernels_size -= 8; }, "bytes"},
+    {"int4", [](Outsider& o) { o.kernels.int4 = &o.kernels.int8; }, "4 bits"},
 };
 
 class RefusalTest : public ::testing::TestWithParam<Refusal> {};
@@ -114,8 +129,8 @@ TEST(RegisterBackendTest, RunsLikeTheOthers) {
     if (list_backends().front().backend != &outsider.backend || &default_backend() != &outsider.backend) return 1;
     Random random(1);
     const Tensor weight = random_tensor({9, 30}, random), x = random_tensor({4, 30}, random);
-    const auto ours = DynamicQuantizedLinear::from_float(Linear(weight.view(), {}));
-    const auto scalar = DynamicQuantizedLinear::from_float(Linear(weight.view(), {}, false, &scalar_backend()));
+    const auto ours = Linear::from_float(Linear(weight.view(), {}));
+    const auto scalar = Linear::from_float(Linear(weight.view(), {}, false, &scalar_backend()));
     out = ours.backend().name + first_difference(ours.forward(x), scalar.forward(x));
     return gemm_calls == 1 ? 0 : 2;
   });
@@ -136,6 +151,95 @@ TEST(RegisterBackendTest, UnsupportedOneIsNotChosen) {
   });
   EXPECT_EQ(child.exit_code, 0);
   EXPECT_NE(child.output, "outsider");
+}
+
+// A backend's own condition may ask for the backends itself; the registry must not be locked then.
+TEST(RegisterBackendTest, SupportedMayListBackends) {
+  const Child child = in_child([](std::string& out) {
+    static bool asking = false;
+    static Outsider outsider;
+    outsider.backend.supported = [] {
+      if (asking) return 0;
+      asking = true;
+      const int count = static_cast<int>(list_backends().size());
+      asking = false;
+      return count > 1 ? 1 : 0;
+    };
+    register_backend(&outsider.backend);
+    unsetenv("BYTEGATE_BACKEND");
+    alarm(20);  // ends a process that waits for ever
+    out = default_backend().name;
+    return list_backends().front().supported ? 0 : 1;
+  });
+  EXPECT_EQ(child.exit_code, 0);
+  EXPECT_EQ(child.output, "outsider");
+}
+
+/// What a layer that is given this backend says, in a process of its own.
+Child layer_with(void (*change)(Outsider&)) {
+  return in_child([change](std::string& out) {
+    static Outsider outsider;
+    change(outsider);
+    const Tensor weight(Shape{3, 4}), gates(Shape{4, 1}), bias(Shape{4});
+    LSTMConfig config;
+    config.input_size = config.hidden_size = 1;
+    const LSTMCell cell{gates, gates, bias, bias, Tensor()};
+    int codes = 0;
+    const auto make = [&](const auto& call) {
+      try {
+        call();
+        out += "made ";
+      } catch (const Error& e) {
+        out += e.what();
+        codes += e.code() == ErrorCode::invalid_argument ? 1 : e.code() == ErrorCode::unsupported_backend ? 10 : 100;
+      }
+    };
+    const Linear linear(weight.view(), {});
+    const LSTM lstm(config, {cell});
+    make([&] { Linear(weight.view(), {}, false, &outsider.backend); });
+    make([&] { Linear::from_float(linear, {}, &outsider.backend); });
+    make([&] { LSTM(config, {cell}, &outsider.backend); });
+    make([&] { LSTM::from_float(lstm, {}, &outsider.backend); });
+    return codes;
+  });
+}
+
+TEST(CheckBackendTest, OneThatIsNotRegisteredMayBeUsed) {
+  const Child child = layer_with([](Outsider&) {});
+  EXPECT_EQ(child.exit_code, 0) << child.output;
+  EXPECT_EQ(child.output, "made made made made ");
+}
+
+TEST(CheckBackendTest, OneThatBreaksTheRulesIsRefused) {
+  EXPECT_EQ(layer_with([](Outsider& o) { o.backend.abi = kBackendAbi - 1; }).exit_code, 4);
+  EXPECT_EQ(layer_with([](Outsider& o) { o.backend.kernels_size = 8; }).exit_code, 4);
+  EXPECT_EQ(layer_with([](Outsider& o) { o.kernels.f32.gemm = nullptr; }).exit_code, 4);
+  EXPECT_EQ(layer_with([](Outsider& o) { o.kernels.int8.layout.kr = 64; }).exit_code, 4);
+}
+
+TEST(CheckBackendTest, OneThatCannotRunHereIsRefused) {
+  const Child own = layer_with([](Outsider& o) { o.backend.supported = [] { return 0; }; });
+  EXPECT_EQ(own.exit_code, 40) << own.output;
+  EXPECT_NE(own.output.find("'outsider' cannot run here"), std::string::npos) << own.output;
+  const Child feature = layer_with([](Outsider& o) { o.backend.required = ~cpu_features() & cpu_feature::all; });
+  EXPECT_EQ(feature.exit_code, 40) << feature.output;
+  EXPECT_NE(feature.output.find("it needs "), std::string::npos) << feature.output;
+  const Child unknown = layer_with([](Outsider& o) { o.backend.required = CpuFeatures{1} << 63; });
+  EXPECT_EQ(unknown.exit_code, 40) << unknown.output;
+}
+
+TEST(CheckBackendTest, ListedBackendsToo) {
+  for (const BackendInfo& info : list_backends()) {
+    if (info.supported) {
+      EXPECT_EQ(&check_backend(info.backend), info.backend);
+    } else {
+      EXPECT_THROW(check_backend(info.backend), Error) << info.backend->name;
+    }
+  }
+}
+
+TEST(CheckBackendTest, NullIsTheDefault) {
+  EXPECT_EQ(in_child([](std::string&) { return &check_backend(nullptr) == &default_backend() ? 0 : 1; }).exit_code, 0);
 }
 
 }  // namespace

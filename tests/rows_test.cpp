@@ -1,5 +1,5 @@
-// A row is its own (accurate scheme): outputs do not depend on who shares the batch, on padding, or on whether a sequence comes
-// whole or a few steps at a time. All comparisons are of bits.
+// Rows do not depend on each other (per_row scheme): neither other rows of the batch, nor padding, nor the division of
+// a sequence into calls changes an output. All comparisons are of bits.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -13,7 +13,7 @@ namespace {
 
 int case_count(int size) { return size == 0 ? 10 : size == 1 ? 120 : 1500; }
 
-/// Float layers and the accurate scheme keep the promise; PyTorch's schemes share one scale over a batch.
+/// Float layers and the per_row scheme, for which this holds; PyTorch's schemes have one scale for a whole batch.
 std::vector<LstmKind> kinds() { return {lstm_kinds()[0], lstm_kinds()[1]}; }
 
 std::int64_t length_of(const LstmCase& c, std::int64_t b) {
@@ -80,7 +80,7 @@ void expect_row(const LSTMResult& whole, bool batch_first, std::int64_t b, std::
   EXPECT_EQ(first_difference(state.c, alone.state.c), "") << "cn of row " << b;
 }
 
-// Each sequence of a batch gives what it gives alone and unbatched; past its length the output is zero.
+// Each sequence of a batch has the output that it has alone and unbatched; past its length the output is zero.
 TEST_P(RowsTest, LstmRowAlone) {
   for_each_case([](const LstmCase& c) { return !c.unbatched; },
                 [](const LstmCase& c, const AnyLstm& layer, const LSTMResult& whole) {
@@ -182,7 +182,7 @@ TEST_P(RowsTest, LinearRowAlone) {
       for (int i = 0; i < k; ++i) x.data[static_cast<std::size_t>(r * k + i)] *= size;
     }
     const Linear layer(weight.view(), bias.view(), false, &backend());
-    const auto quantized = DynamicQuantizedLinear::from_float(layer);
+    const auto quantized = Linear::from_float(layer);
     const Tensor y = quantized.forward(x), y_float = layer.forward(x);
     for (int r = 0; r < m; ++r) {
       const Tensor row = take_row(x, false, 0, r, 1), one(Shape{k}, row.data);

@@ -50,24 +50,24 @@ TEST(Safetensors, LegalOddities) {
 
   const SafetensorsFile scalar = parse_text(file_text(R"({"s":{"dtype":"U8","shape":[],"data_offsets":[0,1]}})", 1));
   EXPECT_TRUE(scalar.tensor("s").shape.empty());
-  EXPECT_EQ(scalar.tensor("s").data.size(), 1u);
+  EXPECT_EQ(scalar.tensor("s").bytes, 1u);
 
   // Keys in any order, entries in another order than their data, an F32 at an odd offset.
   const SafetensorsFile mixed = parse_text(file_text(
       R"({"f":{"data_offsets":[1,5],"shape":[1],"dtype":"F32"},"__metadata__":{"k":"v"},"b":{"dtype":"BOOL","shape":[1,1],"data_offsets":[0,1]}})",
       5));
   EXPECT_EQ(mixed.metadata().at("k"), "v");
-  EXPECT_EQ(mixed.tensor("b").data[0], std::byte{1});
-  EXPECT_EQ(mixed.tensor("f").data[0], std::byte{2});
+  EXPECT_EQ(tensor_bytes(mixed, "b").at(0), std::byte{1});
+  EXPECT_EQ(tensor_bytes(mixed, "f").at(0), std::byte{2});
   EXPECT_EQ(mixed.floats("f").size(), 1u);
 
-  // Empty tensors wherever they lie between others, the largest dimension among them.
+  // Empty tensors in any place among others, one with the largest dimension.
   const SafetensorsFile none = parse_text(file_text(
       R"({"x":{"dtype":"F64","shape":[9223372036854775807,0],"data_offsets":[1,1]},"y":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
       R"("z":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})",
       1));
   EXPECT_EQ(none.tensor("x").shape, (Dims{kMax, 0}));
-  EXPECT_TRUE(none.tensor("x").data.empty());
+  EXPECT_TRUE(none.tensor("x").bytes == 0);
   EXPECT_TRUE(none.floats("z").empty());
 
   // Names are any string; escapes are resolved.
@@ -86,7 +86,7 @@ TEST(Safetensors, EveryTypeOfTheFormat) {
         parse_text(file_text(R"({"a":{"dtype":")" + type + R"(","shape":[3],"data_offsets":[0,)" + std::to_string(bytes) + "]}}",
                              static_cast<std::size_t>(bytes)));
     EXPECT_EQ(file.tensor("a").dtype, type);
-    EXPECT_EQ(file.tensor("a").data.size(), static_cast<std::size_t>(bytes));
+    EXPECT_EQ(file.tensor("a").bytes, static_cast<std::uint64_t>(bytes));
   }
 }
 
@@ -102,11 +102,11 @@ TEST(Safetensors, TypedAccessNamesWhatIsWrong) {
   expect_error(ErrorCode::bad_file, {"\"weights\" has dtype F32; expected I64"}, [&] { file.int64s("weights"); });
 }
 
-TEST(Safetensors, MovedFileKeepsItsData) {
+TEST(Safetensors, CopiesAndMovedFilesKeepTheirData) {
   SafetensorsFile first = parse_text(text_of(sample_writer()));
-  const SafetensorsFile second = std::move(first);
-  EXPECT_EQ(second.floats("weights")[0], 1.5f);
-  static_assert(!std::is_copy_constructible_v<SafetensorsFile>);
+  const SafetensorsFile copy = first, moved = std::move(first);
+  EXPECT_EQ(copy.floats("weights")[0], 1.5f);
+  EXPECT_EQ(moved.floats("weights")[0], 1.5f);
 }
 
 TEST(Safetensors, WriterLayout) {
@@ -134,7 +134,7 @@ TEST(Safetensors, RoundTripIsByteIdentical) {
   for (const auto& [key, value] : file.metadata()) again.set_metadata(key, value);
   for (const std::string name : {"weights", "bytes", "indices", "\xE6\xB0\xB4/\"x\"", ""}) {
     const StoredTensor& tensor = file.tensor(name);
-    again.add(name, tensor.dtype, tensor.shape, tensor.data);
+    again.add(name, tensor.dtype, tensor.shape, tensor_bytes(file, name));
   }
   EXPECT_EQ(text_of(again), text);
 
@@ -142,6 +142,34 @@ TEST(Safetensors, RoundTripIsByteIdentical) {
   again.save(folder / "a.safetensors");
   EXPECT_EQ(read_text(folder / "a.safetensors"), text);
   EXPECT_EQ(SafetensorsFile::load(folder / "a.safetensors").int64s("indices"), file.int64s("indices"));
+}
+
+TEST(Safetensors, ReadsPiecesFromAFile) {
+  const TemporaryFolder folder;
+  sample_writer().save(folder / "a");
+  const SafetensorsFile file = SafetensorsFile::load(folder / "a");
+  const std::vector<std::byte> whole = tensor_bytes(file, "indices");
+  std::vector<std::byte> piece(5);
+  for (std::size_t first = 0; first + piece.size() <= whole.size(); ++first) {
+    file.read(file.tensor("indices"), first, piece);
+    EXPECT_TRUE(std::equal(piece.begin(), piece.end(), whole.begin() + static_cast<std::ptrdiff_t>(first)));
+  }
+  for (const std::uint64_t first : {whole.size() - 4, whole.size() + 1, std::size_t{0} - 1}) {
+    expect_error(ErrorCode::invalid_argument, {"5 bytes"}, [&] { file.read(file.tensor("indices"), first, piece); });
+  }
+  std::filesystem::resize_file(folder / "a", std::filesystem::file_size(folder / "a") - whole.size());
+  expect_error(ErrorCode::io_error, {"shorter"}, [&] { tensor_bytes(file, ""), tensor_bytes(file, "indices"); });
+}
+
+TEST(Safetensors, WriterChecksWhatIsProduced) {
+  const TemporaryFolder folder;
+  const std::int64_t shape[] = {3};
+  for (const std::size_t bytes : {0u, 11u, 13u}) {
+    SafetensorsWriter writer;
+    writer.add("x", "F32", shape, [=](const SafetensorsWriter::Sink& sink) { sink(std::vector<std::byte>(bytes)); });
+    expect_error(ErrorCode::invalid_argument, {"\"x\"", "12 bytes", std::to_string(bytes)}, [&] { writer.save(folder / "a"); });
+    EXPECT_TRUE(std::filesystem::is_empty(folder / ""));
+  }
 }
 
 TEST(Safetensors, WriterRefusesWhatTheFormatCannotHold) {
@@ -185,7 +213,7 @@ TEST(SafetensorsLoad, HugeFileIsRefusedBeforeMemoryIsTaken) {
   const std::filesystem::path path = folder / "huge.safetensors";
   write_text(path, file_text("{}", 0));
   std::error_code error;
-  std::filesystem::resize_file(path, std::uintmax_t{1} << 42, error);  // sparse: 4 TB that take no room
+  std::filesystem::resize_file(path, std::uintmax_t{1} << 42, error);  // sparse: 4 TB that need no space
   if (error) GTEST_SKIP() << "no sparse files here: " << error.message();
   expect_error(ErrorCode::bad_file, {"has 4398046511094 bytes of data"}, [&] { SafetensorsFile::load(path); });
 }

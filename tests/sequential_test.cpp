@@ -1,4 +1,5 @@
-// Sequential models, Embedding, ReLU, Flatten, shapes and schemes, quantize_dynamic: what they give, print and refuse.
+// Sequential models, Embedding, ReLU, Flatten, shapes and schemes, quantize_dynamic: their outputs, printed forms and
+// errors.
 #include <bytegate/model.h>
 
 #include <cmath>
@@ -30,7 +31,7 @@ Sequential model_of(const Backend& backend) {
   const auto linear = [&](std::int64_t in, std::int64_t out) {
     return Linear(random_tensor({out, in}, random).view(), random_tensor({out}, random).view(), false, &backend);
   };
-  const auto lstm = [&](const LSTMConfig& config) { return LSTM(config, random_cells(config, random), &backend); };
+  const auto lstm = [&](const LSTMConfig& config) { return LSTM(config, to_cells(random_cells(config, random)), &backend); };
   Sequential model("Net");
   model.add("in", linear(6, 8));
   model.add("relu", ReLU());
@@ -56,12 +57,12 @@ TEST_P(SequentialTest, IsItsLayersInOrder) {
   const Sequential model = model_of(backend());
   Random random(3);
   const Tensor x = random_tensor({3, 2, 6}, random);
-  Tensor h = std::get<Linear>(model.layers()[0].second).forward(x);
+  Tensor h = as<Linear>(model.layers()[0].layer).forward(x);
   for (float& v : h.data) v = v > 0 ? v : 0;
-  h = std::get<LSTM>(model.layers()[2].second).forward(h).output;
-  h = std::get<LSTM>(model.layers()[3].second).forward(h).output;
+  h = as<LSTM>(model.layers()[2].layer).forward(h).output;
+  h = as<LSTM>(model.layers()[3].layer).forward(h).output;
   h.shape = {3, 8};
-  h = std::get<Linear>(model.layers()[5].second).forward(h);
+  h = as<Linear>(model.layers()[5].layer).forward(h);
   EXPECT_EQ(model.output_shape(x.shape), (Shape{3, 3}));
   EXPECT_EQ(first_difference(model.forward(x), h), "");
   EXPECT_EQ(first_difference(Sequential().forward(x), x), "");  // no layers: the input
@@ -72,8 +73,8 @@ TEST_P(SequentialTest, StateIsCarried) {
   Random random(4);
   Sequential model;
   const LSTMConfig config = lstm_config(6, 5);
-  model.add("a", LSTM(config, random_cells(config, random), &backend()));
-  model.add("b", LSTM(lstm_config(5, 4), random_cells(lstm_config(5, 4), random), &backend()));
+  model.add("a", LSTM(config, to_cells(random_cells(config, random)), &backend()));
+  model.add("b", LSTM(lstm_config(5, 4), to_cells(random_cells(lstm_config(5, 4), random)), &backend()));
   for (const Sequential& m : {model, quantize_dynamic(model)}) {
     const Tensor x = random_tensor({7, 2, 6}, random), whole = m.forward(x);
     Tensor y(Shape{7, 2, 4});
@@ -85,9 +86,9 @@ TEST_P(SequentialTest, StateIsCarried) {
                 &state);
     }
     EXPECT_EQ(first_difference(y, whole), "");
-    ASSERT_EQ(state.lstm.size(), 2u);
-    EXPECT_EQ(state.lstm[1].h.shape, (Shape{1, 2, 4}));
-    state.lstm.pop_back();
+    ASSERT_EQ(state.layers.size(), 2u);
+    EXPECT_EQ(state.layers[1][0].shape, (Shape{1, 2, 4}));
+    state.layers.pop_back();
     expect_error(kArgument, {"state of 1", "2"}, [&] { m.forward(x.view(), y.view(), workspace, &state); });
     ModelState other;
     m.forward(x.view(), y.view(), workspace, &other);
@@ -118,17 +119,17 @@ TEST_P(SequentialTest, Names) {
   Sequential model;
   model.add("a", ReLU());
   expect_error(kArgument, {"'a'"}, [&] { model.add("a", Flatten()); });
-  expect_error(kArgument, {"''", "empty"}, [&] { model.add("", Flatten()); });
-  expect_error(kArgument, {"'a.b'", "'.'"}, [&] { model.add("a.b", Flatten()); });
-  expect_error(kArgument, {"'e'", "first"}, [&] { model.add("e", with_embedding(backend()).layers()[0].second); });
+  expect_error(kArgument, {"''", "name"}, [&] { model.add("", Flatten()); });
+  expect_error(kArgument, {"'a'", "null"}, [&] { model.add("a", nullptr); });
+  expect_error(kArgument, {"'e'", "first"}, [&] { model.add("e", with_embedding(backend()).layers()[0].layer); });
   EXPECT_EQ(model.layers().size(), 1u);
 }
 
 TEST_P(SequentialTest, EmbeddingRows) {
   const Sequential model = with_embedding(backend());
-  const auto& embedding = std::get<Embedding>(model.layers()[0].second);
-  const auto int8 = QuantizedEmbedding::from_float(embedding);
-  const Tensor weight = embedding.weight();
+  const auto& embedding = as<Embedding>(model.layers()[0].layer);
+  const auto int8 = Embedding::from_float(embedding);
+  const Tensor weight = embedding.weight().floats();
   const std::int64_t indices[] = {9, 0, 3, 3, 7, 1};
   for (const Shape& shape : {Shape{6}, Shape{2, 3}, Shape{1, 6, 1}}) {
     std::vector<std::int64_t> dims(shape.dims().begin(), shape.dims().end());
@@ -139,7 +140,7 @@ TEST_P(SequentialTest, EmbeddingRows) {
     for (std::size_t i = 0; i < 36; ++i) {
       const std::size_t row = static_cast<std::size_t>(indices[i / 6]);
       EXPECT_EQ(y.data[i], weight.data[row * 6 + i % 6]);
-      EXPECT_NEAR(q.data[i], y.data[i], int8.weight().scales[row] * 0.5001f);
+      EXPECT_NEAR(q.data[i], y.data[i], int8.weight().scales()[row] * 0.5001f);
     }
   }
 }
@@ -147,7 +148,7 @@ TEST_P(SequentialTest, EmbeddingRows) {
 TEST_P(SequentialTest, EmbeddingWrongCalls) {
   const Tensor table(Shape{10, 6});
   const Embedding embedding(table.view());
-  const auto int8 = QuantizedEmbedding::from_float(embedding);
+  const auto int8 = Embedding::from_float(embedding);
   Tensor y(Shape{3, 6});
   const auto refuse = [&](ErrorCode code, std::vector<std::string> parts, IndexView x, TensorView out) {
     expect_error(code, parts, [&] { embedding.forward(x, out); });
@@ -158,7 +159,7 @@ TEST_P(SequentialTest, EmbeddingWrongCalls) {
   refuse(kArgument, {"index -1", "element 1", "0 to 9"}, {low, Shape{3}}, y.view());
   refuse(kArgument, {"index 10", "element 2", "0 to 9"}, {high, Shape{3}}, y.view());
   refuse(kArgument, {"element 0"}, {far, Shape{3}}, y.view());
-  refuse(kShape, {"[3, 5]", "[3]", "6"}, {good, Shape{3}}, {y.data.data(), Shape{3, 5}});
+  refuse(kShape, {"[3, 5]", "[3, 6]"}, {good, Shape{3}}, {y.data.data(), Shape{3, 5}});
   refuse(kShape, {"[2, 6]"}, {good, Shape{3}}, {y.data.data(), Shape{2, 6}});
   refuse(kArgument, {"null"}, {nullptr, Shape{3}}, y.view());
   refuse(kArgument, {"null"}, {good, Shape{3}}, {nullptr, Shape{3, 6}});
@@ -186,7 +187,7 @@ TEST_P(SequentialTest, ReluAndFlatten) {
 std::string kinds_of(const Sequential& model) {
   std::string kinds;
   for (const auto& [name, layer] : model.layers()) {
-    const std::string text = to_string(layer);
+    const std::string text = to_string(*layer);
     if (!kinds.empty()) kinds += ' ';
     kinds += text.substr(0, text.find('('));
   }
@@ -206,9 +207,10 @@ TEST_P(SequentialTest, QuantizeDynamicChooses) {
     return a + mid + b + " " + c + flat + d;
   };
   EXPECT_EQ(chosen([](auto&) {}), text(ql, qr, qr, ql));
-  EXPECT_EQ(chosen([](auto& o) { o.kinds = kLSTM; }), text(l, qr, qr, l));
-  EXPECT_EQ(chosen([](auto& o) { o.kinds = kLinear; }), text(ql, r, r, ql));
-  EXPECT_EQ(chosen([](auto& o) { o.kinds = 0; }), text(l, r, r, l));
+  EXPECT_EQ(chosen([](auto& o) { o.kinds = {"lstm"}; }), text(l, qr, qr, l));
+  EXPECT_EQ(chosen([](auto& o) { o.kinds = {"linear"}; }), text(ql, r, r, ql));
+  EXPECT_EQ(chosen([](auto& o) { o.kinds = {"embedding"}; }), text(l, r, r, l));
+  expect_error(kArgument, {"'lstms'", "lstm", "linear"}, [&] { chosen([](auto& o) { o.kinds = {"lstms"}; }); });
   EXPECT_EQ(chosen([](auto& o) { o.include = {"lstm*"}; }), text(l, qr, qr, l));
   EXPECT_EQ(chosen([](auto& o) {
               o.include = {"lstm?", "out"};
@@ -227,10 +229,10 @@ TEST_P(SequentialTest, QuantizeDynamicChooses) {
 TEST_P(SequentialTest, QuantizeDynamicKeepsBackendAndSharesTheRest) {
   const Sequential model = model_of(backend());
   QuantizeOptions options;
-  EXPECT_EQ(&std::get<DynamicQuantizedLinear>(quantize_dynamic(model, options).layers()[0].second).backend(), &backend());
+  EXPECT_EQ(&as<Linear>(quantize_dynamic(model, options).layers()[0].layer).backend(), &backend());
   options.backend = &scalar_backend();
   const Sequential moved = quantize_dynamic(model, options);
-  EXPECT_EQ(&std::get<DynamicQuantizedLSTM>(moved.layers()[2].second).backend(), &scalar_backend());
+  EXPECT_EQ(&as<LSTM>(moved.layers()[2].layer).backend(), &scalar_backend());
   EXPECT_EQ(moved.name(), "Net");
   Random random(5);
   const Tensor x = random_tensor({3, 2, 6}, random);
@@ -238,19 +240,52 @@ TEST_P(SequentialTest, QuantizeDynamicKeepsBackendAndSharesTheRest) {
   EXPECT_EQ(first_difference(quantize_dynamic(quantize_dynamic(model)).forward(x), quantize_dynamic(model).forward(x)), "");
 }
 
-// A lone layer is quantized too; what has no quantized form comes back as it is.
+// A lone layer is quantized too; what has no quantized form is null.
 TEST_P(SequentialTest, LoneLayers) {
   const Sequential model = model_of(backend());
-  const Layer linear = model.layers()[0].second, lstm = model.layers()[2].second,
-              embedding = with_embedding(backend()).layers()[0].second;
-  QuantizeOptions all;
-  all.kinds = kLinear | kLSTM | kEmbedding;
-  EXPECT_TRUE(std::holds_alternative<DynamicQuantizedLinear>(quantize_dynamic(linear)));
-  EXPECT_TRUE(std::holds_alternative<DynamicQuantizedLSTM>(quantize_dynamic(lstm)));
-  EXPECT_TRUE(std::holds_alternative<Embedding>(quantize_dynamic(embedding)));
-  EXPECT_TRUE(std::holds_alternative<QuantizedEmbedding>(quantize_dynamic(embedding, all)));
-  EXPECT_TRUE(std::holds_alternative<ReLU>(quantize_dynamic(Layer(ReLU()), all)));
-  EXPECT_TRUE(std::holds_alternative<DynamicQuantizedLinear>(quantize_dynamic(quantize_dynamic(linear), all)));
+  const LayerPtr linear = model.layers()[0].layer, lstm = model.layers()[2].layer,
+                 embedding = with_embedding(backend()).layers()[0].layer;
+  const auto quantize = [](const LayerPtr& layer) { return layer->quantize_dynamic({}, nullptr); };
+  EXPECT_TRUE(is_quantized<Linear>(quantize(linear)));
+  EXPECT_TRUE(is_quantized<LSTM>(quantize(lstm)));
+  EXPECT_TRUE(is_quantized<Embedding>(quantize(embedding)));
+  EXPECT_FALSE(is_quantized<Linear>(linear));
+  EXPECT_EQ(quantize(std::make_shared<const ReLU>()), nullptr);
+  EXPECT_EQ(quantize(quantize(linear)), nullptr);
+}
+
+/// y = x + 1, a layer of a user's own.
+class AddOne final : public Layer {
+ public:
+  Shape output_shape(const Shape& x) const override { return x; }
+  using Layer::forward;
+  void forward(ConstTensorView x, TensorView y, Workspace&, LayerState* state) const override {
+    float count = state ? (*state)[0].data[0]++ : 0;
+    for (std::size_t i = 0; i < x.shape.elements(); ++i) y.data[i] = x.data[i] + 1 + count;
+  }
+  std::vector<Shape> state_shapes(const Shape&) const override { return {Shape{1}}; }
+  void describe(LayerVisitor& visitor) const override { visitor.begin("add_one", "AddOne"); }
+};
+
+TEST_P(SequentialTest, AUsersOwnLayer) {
+  Sequential model;
+  model.add("relu", ReLU());
+  model.add("mine", AddOne());
+  const Tensor x(Shape{2}, {-1, 3});
+  EXPECT_EQ(model.forward(x).data, (std::vector<float>{1, 4}));
+  EXPECT_EQ(to_string(model), "Sequential(\n  (relu): ReLU()\n  (mine): AddOne()\n)");
+  EXPECT_EQ(quantize_dynamic(model).forward(x).data, (std::vector<float>{1, 4}));
+  Workspace workspace;
+  ModelState state;
+  Tensor y(Shape{2});
+  for (float count : {0.0f, 1.0f}) {
+    model.forward(x.view(), y.view(), workspace, &state);
+    EXPECT_EQ(y.data, (std::vector<float>{1 + count, 4 + count}));
+  }
+  expect_error(kArgument, {"AddOne()", "floats"}, [&] {
+    const std::int64_t index = 0;
+    static_cast<const Layer&>(AddOne()).forward(IndexView{&index, Shape{1}}, y.view(), workspace, nullptr);
+  });
 }
 
 TEST_P(SequentialTest, QuantizeDynamicNamesTheLayer) {
@@ -283,11 +318,11 @@ BYTEGATE_ON_EVERY_BACKEND(SequentialTest);
 
 TEST(SchemeTest, Names) {
   for (const Scheme& scheme :
-       {Scheme::accurate(), Scheme::torch(false, 8), Scheme::torch(false, 7), Scheme::torch(true, 8), Scheme::torch(true, 7)}) {
+       {Scheme::per_row(), Scheme::torch(false, 8), Scheme::torch(false, 7), Scheme::torch(true, 8), Scheme::torch(true, 7)}) {
     EXPECT_EQ(parse_scheme(to_string(scheme)), scheme);
   }
   EXPECT_EQ(parse_scheme("torch"), Scheme::torch(false, 8));
-  expect_error(kArgument, {"'torch9'", "accurate", "torch_per_channel_7bit"}, [] { parse_scheme("torch9"); });
+  expect_error(kArgument, {"'torch9'", "per_row", "torch_per_channel_7bit"}, [] { parse_scheme("torch9"); });
   expect_error(kArgument, {"6", "7 and 8"}, [] { Scheme::torch(false, 6); });
 }
 

@@ -13,7 +13,7 @@ int main() {
     Tensor x(Shape{3, k});
     for (std::size_t i = 0; i < weight.data.size(); ++i) weight.data[i] = static_cast<std::int8_t>(static_cast<int>(i * 37 % 256) - 128);
     for (std::size_t i = 0; i < x.data.size(); ++i) x.data[i] = i % k == 0 ? 255.0f : i % k == 1 ? 0.0f : static_cast<float>(i * 29 % 256);
-    const DynamicQuantizedLinear layer(weight, {}, Scheme::accurate());
+    const Linear layer(weight, {}, Scheme::per_row());
     const Tensor y = layer.forward(x);
     for (std::size_t m = 0; m < 3; ++m) {
       for (std::size_t j = 0; j < n; ++j) {

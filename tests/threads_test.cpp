@@ -24,7 +24,7 @@ Sequential sample_model(const Backend& backend) {
   config.proj_size = 17;
   Sequential model;
   model.add("in", Linear(random_tensor({24, 16}, random).view(), random_tensor({24}, random).view(), true, &backend));
-  model.add("lstm", LSTM(config, random_cells(config, random), &backend));
+  model.add("lstm", LSTM(config, to_cells(random_cells(config, random)), &backend));
   model.add("relu", ReLU());
   model.add("out", Linear(random_tensor({11, 17}, random).view(), {}, false, &backend));
   return model;
@@ -56,7 +56,7 @@ void compare_threads(const Sequential& model) {
 TEST_P(ThreadsTest, ShareOneModel) {
   const Sequential model = sample_model(backend());
   compare_threads(model);
-  for (const Scheme& scheme : {Scheme::accurate(), Scheme::torch()}) {
+  for (const Scheme& scheme : {Scheme::per_row(), Scheme::torch()}) {
     QuantizeOptions options;
     options.scheme = scheme;
     compare_threads(quantize_dynamic(model, options));

@@ -83,11 +83,11 @@ void print_as_json(const std::vector<BackendInfo>& backends, const Choice& choic
 void print_as_text(const std::vector<BackendInfo>& backends, const Choice& choice) {
   const std::string features = feature_names(cpu_features());
   fmt::print("bytegate {} for {}\n", BYTEGATE_VERSION, BYTEGATE_PROCESSOR);
-  fmt::print("CPU features that matter: {}\n\n", features.empty() ? "none" : features);
+  fmt::print("usable CPU features that matter: {}\n\n", features.empty() ? "none found" : features);
   Table table;
   table.add({"backend", "built", "supported", "chosen", "what it is"});
   for (const BackendInfo& info : backends) {
-    table.add({info.backend->name, "yes", info.supported ? "yes" : "no, lacks " + info.missing,
+    table.add({info.backend->name, "yes", info.supported ? "yes" : "no, needs " + info.missing,
                info.backend == choice.backend ? "yes" : "", info.backend->description});
   }
   for (const auto& [name, processors] : not_built()) table.add({name, "no", "", "", "for " + processors});
@@ -95,7 +95,7 @@ void print_as_text(const std::vector<BackendInfo>& backends, const Choice& choic
   if (choice.backend == nullptr) return;
   const bool forced = choice.backend != best(backends);
   fmt::print("\nselected: {} ({})\n", choice.backend->name,
-             forced ? "BYTEGATE_BACKEND asks for it" : "the best this CPU can run");
+             forced ? "BYTEGATE_BACKEND asks for it" : "the best that can run here");
 }
 
 }  // namespace

@@ -10,14 +10,14 @@
 #include "commands.h"
 #include "console.h"
 #include "layer_report.h"
-#include "model_input.h"
+#include "load.h"
 
 namespace bytegate::cli {
 namespace {
 
 struct InspectOptions {
   std::string file;
-  std::string architecture;
+  ModelOptions model;
   bool json = false;
 };
 
@@ -42,7 +42,8 @@ Inspection inspect(const LoadedLayers& loaded, const std::string& file) {
     result.text += "\n)";
   }
   result.others = loaded.parts.others;
-  result.notes = loaded.parts.notes;
+  result.notes = remarks(loaded);
+  if (!loaded.is_model()) result.notes.push_back("these are layers, not a model: " + loaded.why_parts_only);
   for (const LayerReport& layer : result.layers) {
     result.parameters += layer.parameters;
     result.bytes += layer.bytes;
@@ -84,9 +85,10 @@ void print_as_text(const Inspection& result) {
   print_scales(result.layers);
 }
 
-void print_as_json(const Inspection& result, const std::string& file) {
+void print_as_json(const Inspection& result, const LoadedLayers& loaded, const std::string& file) {
   Json json;
   json["file"] = file;
+  put_remarks(loaded, json);
   json["file_bytes"] = result.file_bytes;
   json["model"] = result.text;
   json["layers"] = Json::array();
@@ -104,12 +106,13 @@ void add_inspect(CLI::App& app) {
   CLI::App* command = app.add_subcommand("inspect", "Show the layers of a model file, their sizes and their scales");
   auto options = std::make_shared<InspectOptions>();
   command->add_option("file", options->file, "A float or quantized model (safetensors)")->required();
-  command->add_option("--architecture", options->architecture, kArchitectureHelp);
+  add_model_options(*command, options->model);
   command->add_flag("--json", options->json, "Print JSON");
   command->callback([options] {
-    const Inspection result = inspect(load(options->file, options->architecture), options->file);
+    const LoadedLayers loaded = load(options->file, options->model);
+    const Inspection result = inspect(loaded, options->file);
     if (options->json)
-      print_as_json(result, options->file);
+      print_as_json(result, loaded, options->file);
     else
       print_as_text(result);
   });

@@ -3,89 +3,57 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <optional>
 #include <variant>
 
 namespace bytegate::cli {
 namespace {
 
 /// Fills in one report, weight by weight.
-struct Reporter {
-  LayerReport& out;
-
-  void operator()(const Linear& layer) { linear(layer); }
-  void operator()(const DynamicQuantizedLinear& layer) { linear(layer); }
-  void operator()(const LSTM& layer) { lstm(layer); }
-  void operator()(const DynamicQuantizedLSTM& layer) { lstm(layer); }
-  void operator()(const Embedding& layer) { embedding(layer); }
-  void operator()(const QuantizedEmbedding& layer) { embedding(layer); }
-  void operator()(const ReLU&) { out.kind = "relu"; }
-  void operator()(const Flatten&) { out.kind = "flatten"; }
+class Reporter final : public LayerVisitor {
+ public:
+  explicit Reporter(LayerReport& out) : out_(out) {}
 
  private:
-  template <class AnyLinear>
-  void linear(const AnyLinear& layer) {
-    out.kind = "linear";
-    out.sizes = fmt::format("in_features={}, out_features={}, bias={}, relu={}", layer.in_features(), layer.out_features(),
-                            layer.bias().has_value(), layer.relu());
-    weight("weight", layer.weight());
-    if (const std::optional<Tensor> bias = layer.bias()) weight("bias", *bias);
+  void begin(std::string_view kind, std::string_view) override { out_.kind = kind; }
+
+  void field(const LayerField& field) override {
+    if (!field.in_architecture || field.name == "dtype") return;
+    const std::string value = std::visit([](const auto& v) { return fmt::format("{}", v); }, field.value);
+    out_.sizes += fmt::format("{}{}={}", out_.sizes.empty() ? "" : ", ", field.name, value);
   }
 
-  template <class AnyLstm>
-  void lstm(const AnyLstm& layer) {
-    const LSTMConfig& c = layer.config();
-    out.kind = "lstm";
-    out.sizes =
-        fmt::format("input_size={}, hidden_size={}, num_layers={}, bias={}, batch_first={}, bidirectional={}, proj_size={}",
-                    c.input_size, c.hidden_size, c.num_layers, c.bias, c.batch_first, c.bidirectional, c.proj_size);
-    const auto cells = layer.cells();
-    for (std::size_t i = 0; i < cells.size(); ++i) {
-      const auto directions = static_cast<std::size_t>(c.directions());
-      const std::string suffix = lstm_suffix(static_cast<std::int64_t>(i / directions), i % directions == 1);
-      weight("weight_ih" + suffix, cells[i].weight_ih);
-      weight("weight_hh" + suffix, cells[i].weight_hh);
-      weight("bias_ih" + suffix, cells[i].bias_ih);
-      weight("bias_hh" + suffix, cells[i].bias_hh);
-      weight("weight_hr" + suffix, cells[i].weight_hr);
-    }
+  void tensor(const std::string&, const Tensor& tensor) override {
+    out_.parameters += tensor.data.size();
+    out_.bytes += tensor.data.size() * sizeof(float);
   }
 
-  template <class AnyEmbedding>
-  void embedding(const AnyEmbedding& layer) {
-    out.kind = "embedding";
-    out.sizes = fmt::format("num_embeddings={}, embedding_dim={}", layer.num_embeddings(), layer.embedding_dim());
-    weight("weight", layer.weight());
+  void weight(const std::string& name, const Weight& weight) override {
+    const std::size_t count = Shape{weight.rows(), weight.cols()}.elements();
+    out_.parameters += count;
+    out_.bytes += count * (weight.quantized() ? 1 : sizeof(float)) + weight.scales().size() * sizeof(float);
+    if (!weight.quantized() || count == 0) return;
+    out_.quantized = true;
+    const auto [min, max] = std::minmax_element(weight.scales().begin(), weight.scales().end());
+    out_.scales.push_back({out_.name + "." + name, *min, *max, weight.scales().size()});
   }
 
-  void weight(const std::string&, const Tensor& tensor) {
-    out.parameters += tensor.data.size();
-    out.bytes += tensor.data.size() * sizeof(float);
-  }
-
-  void weight(const std::string& name, const QuantizedWeight& matrix) {
-    if (matrix.data.empty()) return;
-    out.quantized = true;
-    out.parameters += matrix.data.size();
-    out.bytes += matrix.data.size() + matrix.scales.size() * sizeof(float);
-    const auto [min, max] = std::minmax_element(matrix.scales.begin(), matrix.scales.end());
-    out.scales.push_back({out.name + "." + name, *min, *max, matrix.scales.size()});
-  }
+  LayerReport& out_;
 };
 
 }  // namespace
 
-LayerReport report(const std::string& name, const Layer& layer) {
+LayerReport report(const NamedLayer& layer) {
   LayerReport out;
-  out.name = name;
-  out.text = to_string(layer);
-  std::visit(Reporter{out}, layer);
+  out.name = layer.name;
+  out.text = to_string(*layer.layer);
+  Reporter reporter(out);
+  layer.layer->describe(reporter);
   return out;
 }
 
-std::vector<LayerReport> report(const std::vector<std::pair<std::string, Layer>>& layers) {
+std::vector<LayerReport> report(const std::vector<NamedLayer>& layers) {
   std::vector<LayerReport> all;
-  for (const auto& [name, layer] : layers) all.push_back(report(name, layer));
+  for (const NamedLayer& layer : layers) all.push_back(report(layer));
   return all;
 }
 

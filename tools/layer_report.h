@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "console.h"
@@ -31,8 +30,8 @@ struct LayerReport {
   std::vector<ScaleRange> scales;
 };
 
-LayerReport report(const std::string& name, const Layer& layer);
-std::vector<LayerReport> report(const std::vector<std::pair<std::string, Layer>>& layers);
+LayerReport report(const NamedLayer& layer);
+std::vector<LayerReport> report(const std::vector<NamedLayer>& layers);
 
 Json to_json(const LayerReport& layer);
 

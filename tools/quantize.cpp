@@ -11,7 +11,7 @@
 #include "commands.h"
 #include "console.h"
 #include "layer_report.h"
-#include "model_input.h"
+#include "load.h"
 
 namespace bytegate::cli {
 namespace {
@@ -19,8 +19,8 @@ namespace {
 struct QuantizeArguments {
   std::string in;
   std::string out;
-  std::string scheme = "accurate";
-  std::string architecture;
+  std::string scheme = "per_row";
+  ModelOptions model;
   std::vector<std::string> include;
   std::vector<std::string> exclude;
   bool embedding = false;
@@ -32,11 +32,16 @@ bool any_quantized(const std::vector<LayerReport>& layers) {
   return std::any_of(layers.begin(), layers.end(), [](const LayerReport& layer) { return layer.quantized; });
 }
 
+bool quantized_by_default(const std::string& kind) {
+  const auto known = std::ranges::find(layer_kinds(), kind, &LayerKind::name);
+  return known == layer_kinds().end() || known->quantized_by_default;
+}
+
 /// Why a layer of the result is as it is.
 std::string outcome(const LayerReport& layer, bool embedding) {
   if (layer.quantized) return "quantized";
   if (layer.parameters == 0) return "no weights";
-  if (layer.kind == "embedding" && !embedding) return "stays float32 (--embedding quantizes it)";
+  if (!quantized_by_default(layer.kind) && !embedding) return "stays float32 (--embedding quantizes it)";
   return "stays float32 (left out by --include or --exclude)";
 }
 
@@ -61,7 +66,7 @@ std::vector<LayerReport> quantize_and_save(const LoadedLayers& loaded, const Qua
   if (loaded.is_model()) {
     const Sequential quantized = quantize_dynamic(loaded.model, options);
     std::vector<LayerReport> after = check_any(report(quantized.layers()));
-    save_model(quantized, arguments.out);
+    save_model(quantized, arguments.out, {loaded.report.tensor_prefixes, loaded.report.guessed});
     return after;
   }
   const StateDict quantized = quantize_dynamic(loaded.parts, options);
@@ -72,9 +77,9 @@ std::vector<LayerReport> quantize_and_save(const LoadedLayers& loaded, const Qua
 
 /// What is in the file besides the layers, and what that means for the result.
 void print_rest(const LoadedLayers& loaded) {
-  if (loaded.is_model()) return;
   for (const std::string& name : loaded.parts.others) fmt::print("  {}: in no layer, stays as it is\n", name);
-  for (const std::string& note : loaded.parts.notes) fmt::print("note: {}\n", note);
+  for (const std::string& remark : remarks(loaded)) fmt::print("note: {}\n", remark);
+  if (loaded.is_model()) return;
   fmt::print("note: the result holds layers, not a model that runs by itself: {}\n", loaded.why_parts_only);
 }
 
@@ -83,13 +88,15 @@ void run_quantize(const QuantizeArguments& arguments) {
   options.scheme = parse_scheme(arguments.scheme);
   options.include = arguments.include;
   options.exclude = arguments.exclude;
-  if (arguments.embedding) options.kinds |= kEmbedding;
+  if (arguments.embedding) {
+    for (const LayerKind& kind : layer_kinds()) options.kinds.emplace_back(kind.name);
+  }
   std::error_code ignored;  // either file may not exist, which is not this check's business
   if (std::filesystem::equivalent(arguments.in, arguments.out, ignored))
     throw CommandFailed(arguments.out + " is the input file; the float weights would be lost");
 
   Progress progress("quantizing", 2);
-  const LoadedLayers loaded = load(arguments.in, arguments.architecture);
+  const LoadedLayers loaded = load(arguments.in, arguments.model);
   const std::vector<LayerReport> before = report(loaded.layers());
   if (any_quantized(before)) throw CommandFailed(arguments.in + " is quantized already");
   progress.advance(1);
@@ -111,7 +118,7 @@ void add_quantize(CLI::App& app) {
   auto arguments = std::make_shared<QuantizeArguments>();
   command->add_option("in", arguments->in, "The float model: a state dict as safetensors")->required();
   command->add_option("out", arguments->out, "The quantized model to write; replaced if it exists")->required();
-  command->add_option("--scheme", arguments->scheme, "accurate, or PyTorch's arithmetic: torch, torch_per_channel_7bit, ...")
+  command->add_option("--scheme", arguments->scheme, "per_row, or PyTorch's arithmetic: torch, torch_per_channel_7bit, ...")
       ->capture_default_str();
   command
       ->add_option("--include", arguments->include, "Quantize only layers of this name (* and ? as in a shell); may be repeated")
@@ -123,7 +130,7 @@ void add_quantize(CLI::App& app) {
       ->expected(1)
       ->take_all();
   command->add_flag("--embedding", arguments->embedding, "Quantize embeddings too, row by row");
-  command->add_option("--architecture", arguments->architecture, kArchitectureHelp);
+  add_model_options(*command, arguments->model);
   command->callback([arguments] { run_quantize(*arguments); });
 }
 

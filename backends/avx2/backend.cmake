@@ -1,2 +1,5 @@
 set(processors x86_64)
 set(isa_flags -mavx2 -mfma)
+set(cpu_flags avx2 fma)
+set(qemu_cpus_x86_64 Haswell)
+set(mca_cpus haswell:Haswell skylake:Skylake "icelake-server:Ice Lake" "znver2:Zen 2" "znver3:Zen 3")

@@ -3,5 +3,12 @@
 namespace bytegate::backends {
 extern const BackendKernels avxvnni_kernels;
 extern const Backend avxvnni;
-constinit const Backend avxvnni = {kBackendAbi, sizeof(Backend), "avxvnni", "AVX-VNNI, vpdpbusd on 256 bits", 30, kAvx2 | kFma3 | kAvxVnni, nullptr, &avxvnni_kernels};
+constinit const Backend avxvnni = {
+    .priority = 30,
+    .name = "avxvnni",
+    .description = "AVX-VNNI, vpdpbusd on 256 bits",
+    .required = cpu_feature::avx2 | cpu_feature::fma3 | cpu_feature::avxvnni,
+    .supported = nullptr,
+    .kernels = &avxvnni_kernels,
+};
 }  // namespace bytegate::backends

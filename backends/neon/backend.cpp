@@ -3,6 +3,12 @@
 namespace bytegate::backends {
 extern const BackendKernels neon_kernels;
 extern const Backend neon;
-constinit const Backend neon = {kBackendAbi, sizeof(Backend), "neon",  "Armv8-A Advanced SIMD, smull and sadalp",
-                                10,          kNeon,           nullptr, &neon_kernels};
+constinit const Backend neon = {
+    .priority = 10,
+    .name = "neon",
+    .description = "Armv8-A Advanced SIMD, smull and sadalp",
+    .required = cpu_feature::neon,
+    .supported = nullptr,
+    .kernels = &neon_kernels,
+};
 }  // namespace bytegate::backends

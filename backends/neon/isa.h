@@ -1,93 +1,100 @@
-// Armv8.0-A: exact int8 products from widening multiplies. smull and smlal put a[k] * w[k] + a[k + 2] * w[k + 2] into int16,
-// sadalp adds neighbours into int32. With weights w >= -127 a sum of two products is at most 2 * 128 * 127 = 32512, so int16
-// holds it. A weight of -128 comes as -127 and -1 in two segments (PackedMatrix).
+// Armv8.0-A: exact int8 products from widening multiplies. smull and smlal put a[k] * w[k] + a[k + 2] * w[k + 2] into
+// int16, sadalp adds neighbours into int32. With weights w >= -127 a sum of two products is at most 2 * 128 * 127 =
+// 32512, so int16 holds it. A matrix with a weight of -128 takes a slower loop without smlal: one product is at most
+// 128 * 128 = 16384.
 #pragma once
 
+#define BYTEGATE_XSIMD xsimd_neon
 #include "backends/common/neon_vectors.h"
 #include "kernels/product.h"
 
 namespace {
 
+using I = NeonVectors::I;
 using bytegate::PackedMatrix;
-using bytegate::kernels::unrolled;
+using bytegate::kernels::static_for;
 
-/// Pairs of k: a vector of 16 weights is 8 channels x 2, an activation pair is repeated in all its lanes. 16 k at a time: one
-/// load a row, whose 8 pairs meet the weights by lane.
+/// Pairs of k: a vector of 16 weights is 8 channels x 2, an activation pair is repeated in all its lanes. 16 k at a
+/// time: one load a row, whose 8 pairs meet the weights by lane.
 template <int rows>
 struct SmlalTile {
   static constexpr int lanes = 8;
   static constexpr std::size_t group = 16 * 2;  // bytes of 2 k of a panel
-  int32x4_t acc[rows][4];
+  I acc[rows][4];
 
   BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs) {
-    unrolled<rows * 4>([&]<int i>() BYTEGATE_LAMBDA { acc[i / 4][i % 4] = vdupq_n_s32(0); });
+    static_for<rows * 4>([&]<int i>() BYTEGATE_LAMBDA { acc[i / 4][i % 4] = I(0); });
     const auto* w = static_cast<const std::int8_t*>(panel);
-    for (std::size_t segment = 0; segment < rhs.segments; ++segment) {
-      const auto* a = static_cast<const std::int8_t*>(lhs);
-      std::size_t groups = rhs.k_groups;
+    const auto* a = static_cast<const std::int8_t*>(lhs);
+    std::size_t groups = rhs.k_groups;
+    if (!rhs.has_minus_128) {
       for (; groups >= lanes; groups -= lanes, a += 16, w += lanes * group) {
         int16x8_t x[rows];
         load(x, a, stride);
-        unrolled<lanes / 2>([&]<int i>() BYTEGATE_LAMBDA { two_pairs<2 * i>(x, w + 2 * i * group); });
+        static_for<lanes / 2>([&]<int i>() BYTEGATE_LAMBDA { two_pairs<2 * i>(x, w + 2 * i * group); });
       }
-      if (groups > 0) {  // the row's stride, a multiple of 64, holds all 16 bytes; lanes from `groups` on are not used
-        int16x8_t x[rows];
-        load(x, a, stride);
-        unrolled<lanes - 1>([&]<int lane>() BYTEGATE_LAMBDA {
-          if (lane < groups) one_pair<lane>(x, w + lane * group);
-        });
-        w += groups * group;
-      }
+    }
+    // One product at a time: the rest of a row, or all of it if a weight is -128. The row's stride, a multiple of 64,
+    // holds all 16 bytes that are loaded; lanes from `groups` on are not used.
+    while (groups > 0) {
+      int16x8_t x[rows];
+      load(x, a, stride);
+      const std::size_t used = groups < lanes ? groups : lanes;
+      static_for<lanes>([&]<int lane>() BYTEGATE_LAMBDA {
+        if (lane < used) one_pair<lane>(x, w + lane * group);
+      });
+      groups -= used, a += 16, w += lanes * group;
     }
   }
 
   template <int m, int v>
-  BYTEGATE_INLINE int32x4_t sum() const {
+  BYTEGATE_INLINE I sum() const {
     return acc[m][v];
   }
 
  private:
   static BYTEGATE_INLINE void load(int16x8_t (&x)[rows], const std::int8_t* a, std::size_t stride) {
-    unrolled<rows>([&]<int m>() BYTEGATE_LAMBDA { x[m] = vreinterpretq_s16_s8(vld1q_s8(a + m * stride)); });
+    static_for<rows>([&]<int m>() BYTEGATE_LAMBDA { x[m] = vreinterpretq_s16_s8(vld1q_s8(a + m * stride)); });
   }
 
   template <int lane>
   BYTEGATE_INLINE void two_pairs(const int16x8_t (&x)[rows], const std::int8_t* w) {
     keep_loads_here();
     int8x16_t b0[2], b1[2];
-    unrolled<2>([&]<int i>() BYTEGATE_LAMBDA {
+    static_for<2>([&]<int i>() BYTEGATE_LAMBDA {
       b0[i] = vld1q_s8(w + i * 16);
       b1[i] = vld1q_s8(w + group + i * 16);
     });
-    // A row's pairs are repeated while the row before is multiplied: small cores wait for a result that is used at once.
+    // A row's pairs are repeated while the row before is multiplied: small cores wait for a result that is used at
+    // once.
     int8x16_t x0[rows], x1[rows];
     const auto prepare = [&]<int m>() BYTEGATE_LAMBDA {
       x0[m] = repeat<lane>(x[m]);
       x1[m] = repeat<lane + 1>(x[m]);
-      keep_order(x0[m], x1[m]);
+      order_after(x0[m], x1[m]);
     };
     prepare.template operator()<0>();
-    unrolled<rows>([&]<int m>() BYTEGATE_LAMBDA {
+    static_for<rows>([&]<int m>() BYTEGATE_LAMBDA {
       if constexpr (m + 1 < rows) prepare.template operator()<m + 1>();
       int16x8_t p[4];
-      unrolled<2>([&]<int i>() BYTEGATE_LAMBDA {
+      static_for<2>([&]<int i>() BYTEGATE_LAMBDA {
         p[2 * i] = vmull_s8(vget_low_s8(b0[i]), vget_low_s8(x0[m]));
         p[2 * i + 1] = vmull_high_s8(b0[i], x0[m]);
       });
-      unrolled<2>([&]<int i>() BYTEGATE_LAMBDA {
+      static_for<2>([&]<int i>() BYTEGATE_LAMBDA {
         p[2 * i] = vmlal_s8(p[2 * i], vget_low_s8(b1[i]), vget_low_s8(x1[m]));
         p[2 * i + 1] = vmlal_high_s8(p[2 * i + 1], b1[i], x1[m]);
       });
-      unrolled<4>([&]<int v>() BYTEGATE_LAMBDA { acc[m][v] = vpadalq_s16(acc[m][v], p[v]); });
-      keep_order(acc[m]);
+      static_for<4>([&]<int v>() BYTEGATE_LAMBDA { acc[m][v] = vpadalq_s16(acc[m][v], p[v]); });
+      order_after(acc[m]);
     });
   }
 
   template <int lane>
   BYTEGATE_INLINE void one_pair(const int16x8_t (&x)[rows], const std::int8_t* w) {
-    unrolled<2>([&]<int half>() BYTEGATE_LAMBDA {
+    static_for<2>([&]<int half>() BYTEGATE_LAMBDA {
       const int8x16_t b = vld1q_s8(w + half * 16);
-      unrolled<rows>([&]<int m>() BYTEGATE_LAMBDA {
+      static_for<rows>([&]<int m>() BYTEGATE_LAMBDA {
         const int8x16_t p = repeat<lane>(x[m]);
         acc[m][2 * half] = vpadalq_s16(acc[m][2 * half], vmull_s8(vget_low_s8(b), vget_low_s8(p)));
         acc[m][2 * half + 1] = vpadalq_s16(acc[m][2 * half + 1], vmull_high_s8(b, p));
@@ -101,11 +108,13 @@ struct SmlalTile {
   }
 };
 
-struct Isa : NeonVectors {
-  static constexpr std::uint32_t mr = 4, float_mr = 6, nb = 16, kr = 2, splits_minus_128 = 1;
-  template <int rows>
-  using Int8Tile = SmlalTile<rows>;
-  static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) { return vpadalq_s16(acc, vmull_s8(vget_low_s8(a), vget_low_s8(w))); }
+struct Isa : NeonInt8 {
+  static constexpr std::uint32_t mr = 4, kr = 2;
+  template <int rows, int vectors>
+  using Tile = SmlalTile<rows>;  // of 4 vectors
+  static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) {
+    return vpadalq_s16(acc, vmull_s8(vget_low_s8(a), vget_low_s8(w)));
+  }
 };
 
 }  // namespace

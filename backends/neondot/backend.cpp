@@ -3,6 +3,12 @@
 namespace bytegate::backends {
 extern const BackendKernels neondot_kernels;
 extern const Backend neondot;
-constinit const Backend neondot = {kBackendAbi, sizeof(Backend),  "neondot", "Armv8.2-A dot product, sdot",
-                                   20,          kNeon | kDotProd, nullptr,   &neondot_kernels};
+constinit const Backend neondot = {
+    .priority = 20,
+    .name = "neondot",
+    .description = "Armv8.2-A dot product, sdot",
+    .required = cpu_feature::neon | cpu_feature::dotprod,
+    .supported = nullptr,
+    .kernels = &neondot_kernels,
+};
 }  // namespace bytegate::backends

@@ -5,13 +5,15 @@
 #error "compile this file with -march=armv8.2-a+dotprod"
 #endif
 
+#define BYTEGATE_XSIMD xsimd_neondot
 #include "backends/common/neon_vectors.h"
 #include "kernels/product.h"
 
 namespace {
 
+using I = NeonVectors::I;
 using bytegate::PackedMatrix;
-using bytegate::kernels::unrolled;
+using bytegate::kernels::static_for;
 
 /// 16 k at a time: one load a row, whose four groups of 4 meet the weights by lane.
 template <int rows>
@@ -20,33 +22,32 @@ struct SdotTile {
   // One row or two leave too few independent sums to hide the latency of sdot: the lanes get sums of their own.
   static constexpr int chains = rows == 1 ? 4 : rows == 2 ? 2 : 1;
   static constexpr std::size_t group = 16 * 4;  // bytes of 4 k of a panel
-  int32x4_t acc[chains][rows][4];
+  I acc[chains][rows][4];
 
   BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs) {
-    unrolled<chains * rows * 4>([&]<int i>() BYTEGATE_LAMBDA { acc[i / (rows * 4)][i / 4 % rows][i % 4] = vdupq_n_s32(0); });
+    static_for<chains * rows * 4>([&]<int i>() BYTEGATE_LAMBDA { acc[i / (rows * 4)][i / 4 % rows][i % 4] = I(0); });
     const auto* a = static_cast<const std::int8_t*>(lhs);
     const auto* w = static_cast<const std::int8_t*>(panel);
     std::size_t groups = rhs.k_groups;
     for (; groups >= lanes; groups -= lanes, a += 16, w += lanes * group) {
       int8x16_t x[rows];
-      unrolled<rows>([&]<int m>() BYTEGATE_LAMBDA { x[m] = vld1q_s8(a + m * stride); });
-      unrolled<lanes>([&]<int lane>() BYTEGATE_LAMBDA { step<lane>(x, w + lane * group); });
+      static_for<rows>([&]<int m>() BYTEGATE_LAMBDA { x[m] = vld1q_s8(a + m * stride); });
+      static_for<lanes>([&]<int lane>() BYTEGATE_LAMBDA { step<lane>(x, w + lane * group); });
     }
     if (groups > 0) {  // the row's stride, a multiple of 64, holds all 16 bytes; lanes from `groups` on are not used
       int8x16_t x[rows];
-      unrolled<rows>([&]<int m>() BYTEGATE_LAMBDA { x[m] = vld1q_s8(a + m * stride); });
-      unrolled<lanes - 1>([&]<int lane>() BYTEGATE_LAMBDA {
+      static_for<rows>([&]<int m>() BYTEGATE_LAMBDA { x[m] = vld1q_s8(a + m * stride); });
+      static_for<lanes - 1>([&]<int lane>() BYTEGATE_LAMBDA {
         if (lane < groups) step<lane>(x, w + lane * group);
       });
     }
-    unrolled<rows * 4>([&]<int i>() BYTEGATE_LAMBDA {
-      unrolled<chains - 1>(
-          [&]<int c>() BYTEGATE_LAMBDA { acc[0][i / 4][i % 4] = vaddq_s32(acc[0][i / 4][i % 4], acc[c + 1][i / 4][i % 4]); });
+    static_for<rows * 4>([&]<int i>() BYTEGATE_LAMBDA {
+      static_for<chains - 1>([&]<int c>() BYTEGATE_LAMBDA { acc[0][i / 4][i % 4] += acc[c + 1][i / 4][i % 4]; });
     });
   }
 
   template <int m, int v>
-  BYTEGATE_INLINE int32x4_t sum() const {
+  BYTEGATE_INLINE I sum() const {
     return acc[0][m][v];
   }
 
@@ -54,20 +55,20 @@ struct SdotTile {
   template <int lane>
   BYTEGATE_INLINE void step(const int8x16_t (&x)[rows], const std::int8_t* w) {
     int8x16_t b[4];
-    unrolled<4>([&]<int v>() BYTEGATE_LAMBDA { b[v] = vld1q_s8(w + v * 16); });
-    keep_order(b);  // all loads first: small cores wait for a load that is used at once
-    unrolled<rows>([&]<int m>() BYTEGATE_LAMBDA {
-      unrolled<4>([&]<int v>() BYTEGATE_LAMBDA {
+    static_for<4>([&]<int v>() BYTEGATE_LAMBDA { b[v] = vld1q_s8(w + v * 16); });
+    order_after(b);  // all loads first: small cores wait for a load that is used at once
+    static_for<rows>([&]<int m>() BYTEGATE_LAMBDA {
+      static_for<4>([&]<int v>() BYTEGATE_LAMBDA {
         acc[lane % chains][m][v] = vdotq_laneq_s32(acc[lane % chains][m][v], b[v], x[m], lane);
       });
     });
   }
 };
 
-struct Isa : NeonVectors {
-  static constexpr std::uint32_t mr = 4, float_mr = 6, nb = 16, kr = 4, splits_minus_128 = 0;
-  template <int rows>
-  using Int8Tile = SdotTile<rows>;
+struct Isa : NeonInt8 {
+  static constexpr std::uint32_t mr = 4, kr = 4;
+  template <int rows, int vectors>
+  using Tile = SdotTile<rows>;  // of 4 vectors
   static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) { return vdotq_s32(acc, a, w); }
 };
 

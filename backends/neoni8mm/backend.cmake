@@ -1,2 +1,5 @@
 set(processors aarch64)
 set(isa_flags -march=armv8.2-a+dotprod+i8mm)
+set(cpu_flags asimd asimddp i8mm)
+set(qemu_cpus_aarch64 max)
+set(mca_cpus "neoverse-n2:Neoverse N2" "neoverse-v1:Neoverse V1" "neoverse-v2:Neoverse V2" "apple-m2:Apple M2")

@@ -3,6 +3,12 @@
 namespace bytegate::backends {
 extern const BackendKernels neoni8mm_kernels;
 extern const Backend neoni8mm;
-constinit const Backend neoni8mm = {kBackendAbi, sizeof(Backend),          "neoni8mm", "Armv8.6-A int8 matrix multiply, smmla",
-                                    30,          kNeon | kDotProd | kI8mm, nullptr,    &neoni8mm_kernels};
+constinit const Backend neoni8mm = {
+    .priority = 30,
+    .name = "neoni8mm",
+    .description = "Armv8.6-A int8 matrix multiply, smmla",
+    .required = cpu_feature::neon | cpu_feature::dotprod | cpu_feature::i8mm,
+    .supported = nullptr,
+    .kernels = &neoni8mm_kernels,
+};
 }  // namespace bytegate::backends

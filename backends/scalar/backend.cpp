@@ -3,5 +3,12 @@
 namespace bytegate::backends {
 extern const BackendKernels scalar_kernels;
 extern const Backend scalar;
-constinit const Backend scalar = {kBackendAbi, sizeof(Backend), "scalar", "plain C++", 0, 0, nullptr, &scalar_kernels};
+constinit const Backend scalar = {
+    .priority = 0,
+    .name = "scalar",
+    .description = "plain C++",
+    .required = 0,
+    .supported = nullptr,
+    .kernels = &scalar_kernels,
+};
 }  // namespace bytegate::backends

@@ -11,38 +11,30 @@
 namespace {
 
 struct Isa {
-  static constexpr std::uint32_t width = 1, mr = 1, float_mr = 1, nb = 4, kr = 4, splits_minus_128 = 0;
-  static constexpr std::uint32_t lhs_size = 1, independent_sums = 4;
-  static constexpr std::int32_t lhs_offset = 0;
+  static constexpr std::uint32_t width = 1, float_mr = 1, mr = 1, block_channels = 4, kr = 4, lhs_size = 1,
+                                 independent_sums = 4;
+  static constexpr std::int32_t activation_bias = 0;
   using F = float;
   using I = std::uint32_t;  // wraps; the final sum fits int32 (kMaxK)
-  /// A function of its own: vectorized by a compiler it has 10 KB.
-  template <int rows>
-  struct Int8Tile : bytegate::kernels::DotTile<Isa, rows> {
-    __attribute__((noinline)) void run(const void* lhs, std::size_t stride, const void* panel, const bytegate::PackedMatrix& rhs) {
-      bytegate::kernels::DotTile<Isa, rows>::run(lhs, stride, panel, rhs);
-    }
-  };
 
   static BYTEGATE_INLINE F load(const float* p) { return *p; }
+  static BYTEGATE_INLINE I load(const std::int32_t* p) { return static_cast<I>(*p); }
   static BYTEGATE_INLINE void store(float* p, F v) { *p = v; }
   static BYTEGATE_INLINE F load_first(const float*, std::size_t) { return 0.0f; }
   static BYTEGATE_INLINE void store_first(float*, F, std::size_t) {}
-  static BYTEGATE_INLINE F set(float v) { return v; }
-  static BYTEGATE_INLINE F add(F a, F b) { return a + b; }
-  static BYTEGATE_INLINE F mul(F a, F b) { return a * b; }
-  static BYTEGATE_INLINE F div(F a, F b) { return a / b; }
   static BYTEGATE_INLINE F min(F a, F b) { return a < b ? a : b; }
   static BYTEGATE_INLINE F max(F a, F b) { return a > b ? a : b; }
   static BYTEGATE_INLINE float reduce_add(F v) { return v; }
   static BYTEGATE_INLINE float reduce_min(F v) { return v; }
   static BYTEGATE_INLINE float reduce_max(F v) { return v; }
+  static BYTEGATE_INLINE F to_float(I v) { return static_cast<float>(static_cast<std::int32_t>(v)); }
 
 #ifdef __FP_FAST_FMAF
   static BYTEGATE_INLINE F fma(F a, F b, F c) { return __builtin_fmaf(a, b, c); }
 #else
-  /// The product of two floats is exact in double. Rounding its sum with c to double first could turn the rounding to float at a tie, so an
-  /// inexact sum is made odd (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008).
+  /// The product of two floats is exact in double. Rounding its sum with c to double first could turn the rounding to
+  /// float at a tie, so an inexact sum is made odd (Boldo and Melquiond, "Emulation of FMA and correctly rounded sums",
+  /// 2008).
   static __attribute__((noinline)) F fma(F a, F b, F c) {
     const double product = static_cast<double>(a) * b;
     double sum = product + c;
@@ -58,12 +50,14 @@ struct Isa {
   }
 #endif
 
-  static BYTEGATE_INLINE I load_i(const std::int32_t* p) { return static_cast<I>(*p); }
-  static BYTEGATE_INLINE I set_i(std::int32_t v) { return static_cast<I>(v); }
-  static BYTEGATE_INLINE I add_i(I a, I b) { return a + b; }
-  static BYTEGATE_INLINE I mul_i(I a, I b) { return a * b; }
-  static BYTEGATE_INLINE void keep(I&) {}
-  static BYTEGATE_INLINE F to_float(I v) { return static_cast<float>(static_cast<std::int32_t>(v)); }
+  /// A function of its own: vectorized by a compiler it has 10 KB.
+  template <int rows, int vectors>
+  struct Tile : bytegate::kernels::DotTile<Isa, rows, vectors, vectors> {
+    __attribute__((noinline)) void run(const void* lhs, std::size_t stride, const void* panel,
+                                       const bytegate::PackedMatrix& rhs) {
+      bytegate::kernels::DotTile<Isa, rows, vectors, vectors>::run(lhs, stride, panel, rhs);
+    }
+  };
 
   using Lhs = const std::uint8_t*;
   using Rhs = const std::int8_t*;
@@ -73,9 +67,11 @@ struct Isa {
   static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) {
     return acc + static_cast<I>(a[0] * w[0] + a[1] * w[1] + a[2] * w[2] + a[3] * w[3]);
   }
+  static BYTEGATE_INLINE void pin_register(I&) {}
 
   static BYTEGATE_INLINE void store_quantized(std::uint8_t* q, F v, I zero_point) {
-    const auto x = static_cast<std::int32_t>(bytegate::kernels::round_half_even<Isa>(v)) + static_cast<std::int32_t>(zero_point);
+    const auto x =
+        static_cast<std::int32_t>(bytegate::kernels::round_half_even<Isa>(v)) + static_cast<std::int32_t>(zero_point);
     *q = static_cast<std::uint8_t>(x < 0 ? 0 : x > 255 ? 255 : x);
   }
 };

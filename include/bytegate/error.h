@@ -1,9 +1,12 @@
 // Errors: every failure of the library is one exception type with a code and a sentence.
 #pragma once
 
+#include <bytegate/config.h>
+
 #include <stdexcept>
 #include <string>
 
+#pragma GCC visibility push(default)
 namespace bytegate {
 
 enum class ErrorCode {
@@ -27,3 +30,4 @@ class Error : public std::runtime_error {
 };
 
 }  // namespace bytegate
+#pragma GCC visibility pop

@@ -1,15 +1,13 @@
-// The layers: Linear, LSTM, Embedding, float and dynamically quantized, ReLU and Flatten.
+// The layers: Linear, LSTM, Embedding, each with float32 or int8 weights, ReLU and Flatten.
 //
-// A layer is immutable after construction; copies share its weights, and any number of threads may call `forward` on it at
-// once, each with its own Workspace. A layer is bound to one backend for good: null means default_backend().
-// `forward` checks shapes before it touches anything and throws Error (shape_mismatch, invalid_argument) for wrong ones. Views it is
-// given must not overlap unless said otherwise. Constructors throw Error for wrong shapes, non-finite weights of quantized layers, K > 65,536.
+// Copies of a layer share its weights. A layer is bound to one backend for good: null means default_backend().
+// `forward` checks shapes before it touches anything and throws Error (shape_mismatch, invalid_argument) for wrong ones.
+// Views that it is passed must not overlap unless it is said otherwise. It computes in its own floating-point environment
+// (round to nearest, subnormal numbers kept) and restores the caller's. Constructors throw Error for wrong shapes, NaN or
+// infinity in quantized layers, and more than 65,536 input features.
 #pragma once
 
-#include <bytegate/backends.h>
-#include <bytegate/scheme.h>
-#include <bytegate/tensor.h>
-#include <bytegate/workspace.h>
+#include <bytegate/layer.h>
 
 #include <cstdint>
 #include <memory>
@@ -18,30 +16,26 @@
 #include <string>
 #include <vector>
 
+#pragma GCC visibility push(default)
 namespace bytegate {
 
 namespace detail {
 class LinearCore;
-class LstmCore;
+class RecurrentCore;
 struct EmbeddingCore;
 }  // namespace detail
 
-/// An int8 matrix as it is stored: row-major q, and w ~ scale * q with one scale a row (per channel) or one in all (per tensor).
-struct QuantizedWeight {
-  std::int64_t rows = 0;
-  std::int64_t cols = 0;
-  std::vector<std::int8_t> data;
-  std::vector<float> scales;  ///< [rows] or [1]
-};
-
-/// Quantizes a float matrix [rows, cols] by the scheme. Throws Error (invalid_argument) for NaN or infinity.
-QuantizedWeight quantize_weight(ConstTensorView weight, const Scheme& scheme);
-
-/// y = x * weight^T + bias, as torch.nn.Linear; optionally with a fused ReLU.
-class Linear {
+/// y = x * weight^T + bias, as torch.nn.Linear; optionally with a fused ReLU. With int8 weights, activations are quantized
+/// on the fly: y = fma(acc, sx * sw, bias) with acc the exact int32 product.
+class Linear final : public Layer {
  public:
-  /// weight [out_features, in_features], bias [out_features] or null data for none. Both are copied.
+  /// float32. weight [out_features, in_features]; bias [out_features], or null data for none. Both are copied.
   Linear(ConstTensorView weight, ConstTensorView bias, bool relu = false, const Backend* backend = nullptr);
+  /// int8 or float32, as the weight is; `scheme` says how activations of an int8 layer are quantized.
+  Linear(const Weight& weight, ConstTensorView bias, const Scheme& scheme, bool relu = false,
+         const Backend* backend = nullptr);
+  /// The int8 layer of a float32 one. A null backend means that of `linear`.
+  static Linear from_float(const Linear& linear, const Scheme& scheme = {}, const Backend* backend = nullptr);
 
   /// x [..., in_features] -> y [..., out_features], the leading dimensions the same, possibly none.
   void forward(ConstTensorView x, TensorView y, Workspace& workspace) const;
@@ -50,38 +44,25 @@ class Linear {
   std::int64_t in_features() const noexcept;
   std::int64_t out_features() const noexcept;
   bool relu() const noexcept;
-  Tensor weight() const;               ///< a copy, [out_features, in_features]
+  bool quantized() const noexcept;
+  const std::optional<Scheme>& scheme() const noexcept;  ///< of an int8 layer
+  Weight weight() const;               ///< a copy, [out_features, in_features]
   std::optional<Tensor> bias() const;  ///< a copy, [out_features]
   const Backend& backend() const noexcept;
 
- private:
-  std::shared_ptr<const detail::LinearCore> core_;
-};
-
-/// Linear with int8 weights and activations quantized on the fly: y = fma(acc, sx * sw, bias) with acc the exact int32 product.
-class DynamicQuantizedLinear {
- public:
-  DynamicQuantizedLinear(const QuantizedWeight& weight, ConstTensorView bias, const Scheme& scheme, bool relu = false,
-                         const Backend* backend = nullptr);
-  static DynamicQuantizedLinear from_float(const Linear& linear, const Scheme& scheme = {}, const Backend* backend = nullptr);
-
-  void forward(ConstTensorView x, TensorView y, Workspace& workspace) const;
-  Tensor forward(const Tensor& x) const;
-
-  std::int64_t in_features() const noexcept;
-  std::int64_t out_features() const noexcept;
-  bool relu() const noexcept;
-  const Scheme& scheme() const noexcept;
-  QuantizedWeight weight() const;
-  std::optional<Tensor> bias() const;
-  const Backend& backend() const noexcept;
+  std::int64_t input_size() const noexcept override { return in_features(); }
+  Shape output_shape(const Shape& x) const override;
+  using Layer::forward;
+  void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const override;
+  void describe(LayerVisitor& visitor) const override;
+  LayerPtr quantize_dynamic(const Scheme& scheme, const Backend* backend) const override;
 
  private:
   std::shared_ptr<const detail::LinearCore> core_;
 };
 
 /// The options of torch.nn.LSTM. Its dropout has no effect on inference and is not kept.
-struct LSTMConfig {
+struct RecurrentConfig {
   std::int64_t input_size = 0;
   std::int64_t hidden_size = 0;
   std::int64_t num_layers = 1;
@@ -92,18 +73,20 @@ struct LSTMConfig {
 
   std::int64_t directions() const noexcept { return bidirectional ? 2 : 1; }
   std::int64_t output_size() const noexcept { return proj_size > 0 ? proj_size : hidden_size; }  ///< of one direction
-  std::int64_t layer_input_size(std::int64_t layer) const noexcept { return layer == 0 ? input_size : output_size() * directions(); }
-  bool operator==(const LSTMConfig&) const = default;
+  std::int64_t layer_input_size(std::int64_t layer) const noexcept {
+    return layer == 0 ? input_size : output_size() * directions();
+  }
+  bool operator==(const RecurrentConfig&) const = default;
 };
+using LSTMConfig = RecurrentConfig;
 
-/// Throws Error (invalid_argument) unless sizes are at least 1, proj_size is 0 or below hidden_size.
-void check(const LSTMConfig& config);
+/// Throws Error (invalid_argument) unless sizes are 1 to 65,536 and proj_size is 0 or below hidden_size.
+void validate(const RecurrentConfig& config);
 
-/// PyTorch's suffix of a cell's tensors: "_l0", "_l0_reverse", "_l1", ...
+/// PyTorch's suffix of the names of a cell's tensors: "_l0", "_l0_reverse", "_l1", ...
 std::string lstm_suffix(std::int64_t layer, bool reverse);
 
-/// One layer and direction; Weight is Tensor (float) or QuantizedWeight. PyTorch's names and shapes:
-template <class Weight>
+/// The weights of one layer and direction under PyTorch's names. All matrices are float32, or all are int8.
 struct LSTMCell {
   Weight weight_ih;  ///< [4 * hidden_size, layer input size], gates i, f, g, o
   Weight weight_hh;  ///< [4 * hidden_size, output size]
@@ -132,85 +115,92 @@ struct LSTMResult {
   LSTMState state;
 };
 
-/// torch.nn.LSTM in float32.
-class LSTM {
+/// torch.nn.LSTM. With int8 weights (weight_hr too), activations are quantized on the fly; gates and state are float32.
+/// Under the per_row scheme a step at a time computes the bits of the whole sequence, and a batch those of its rows alone.
+class LSTM final : public Layer {
  public:
-  /// cells: layer by layer, forward before reverse. Copied.
-  LSTM(const LSTMConfig& config, const std::vector<LSTMCell<Tensor>>& cells, const Backend* backend = nullptr);
+  /// float32 or int8, as the weights are. cells: layer by layer, forward before reverse. Copied. `scheme` says how
+  /// activations of an int8 layer are quantized.
+  LSTM(const LSTMConfig& config, const std::vector<LSTMCell>& cells, const Backend* backend = nullptr);
+  LSTM(const LSTMConfig& config, const std::vector<LSTMCell>& cells, const Scheme& scheme,
+       const Backend* backend = nullptr);
+  /// The int8 layer of a float32 one. A null backend means that of `lstm`.
+  static LSTM from_float(const LSTM& lstm, const Scheme& scheme = {}, const Backend* backend = nullptr);
 
-  /// x [T, B, input_size] ([B, T, input_size] if batch_first), or unbatched [T, input_size] -> y with directions * output size.
-  /// Steps of y past a sequence's length are zeros.
+  /// x [T, B, input_size] ([B, T, input_size] if batch_first), or unbatched [T, input_size] -> y with directions * output
+  /// size in place of input_size. Steps of y past a sequence's length are zeros.
   void forward(ConstTensorView x, TensorView y, const LSTMArgs& args, Workspace& workspace) const;
-  LSTMResult forward(const Tensor& x, const LSTMState* state = nullptr, std::span<const std::int64_t> lengths = {}) const;
+  LSTMResult forward(const Tensor& x, const LSTMState* state = nullptr,
+                     std::span<const std::int64_t> lengths = {}) const;
 
   const LSTMConfig& config() const noexcept;
-  std::vector<LSTMCell<Tensor>> cells() const;  ///< copies
+  bool quantized() const noexcept;
+  const std::optional<Scheme>& scheme() const noexcept;  ///< of an int8 layer
+  std::vector<LSTMCell> cells() const;                   ///< copies
   const Backend& backend() const noexcept;
 
- private:
-  std::shared_ptr<const detail::LstmCore> core_;
-};
-
-/// LSTM with int8 weights (weight_hr too) and activations quantized on the fly; gates and state float32. Under the accurate
-/// scheme a step at a time gives the bits of the whole sequence, and a batch those of its rows alone.
-class DynamicQuantizedLSTM {
- public:
-  DynamicQuantizedLSTM(const LSTMConfig& config, const std::vector<LSTMCell<QuantizedWeight>>& cells, const Scheme& scheme,
-                       const Backend* backend = nullptr);
-  static DynamicQuantizedLSTM from_float(const LSTM& lstm, const Scheme& scheme = {}, const Backend* backend = nullptr);
-
-  void forward(ConstTensorView x, TensorView y, const LSTMArgs& args, Workspace& workspace) const;
-  LSTMResult forward(const Tensor& x, const LSTMState* state = nullptr, std::span<const std::int64_t> lengths = {}) const;
-
-  const LSTMConfig& config() const noexcept;
-  const Scheme& scheme() const noexcept;
-  std::vector<LSTMCell<QuantizedWeight>> cells() const;
-  const Backend& backend() const noexcept;
+  std::int64_t input_size() const noexcept override { return config().input_size; }
+  Shape output_shape(const Shape& x) const override;
+  using Layer::forward;
+  /// `state`: h and c.
+  void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const override;
+  std::vector<Shape> state_shapes(const Shape& x) const override;
+  void describe(LayerVisitor& visitor) const override;
+  LayerPtr quantize_dynamic(const Scheme& scheme, const Backend* backend) const override;
 
  private:
-  std::shared_ptr<const detail::LstmCore> core_;
+  explicit LSTM(std::shared_ptr<const detail::RecurrentCore> core) noexcept : core_(std::move(core)) {}
+  std::shared_ptr<const detail::RecurrentCore> core_;
 };
 
-/// y = weight[index], as torch.nn.Embedding.
-class Embedding {
+/// y = weight[index], as torch.nn.Embedding. With int8 weights, each row has one scale: y = scale * q.
+class Embedding final : public Layer {
  public:
-  explicit Embedding(ConstTensorView weight);  ///< [num_embeddings, embedding_dim], copied
+  /// weight [num_embeddings, embedding_dim], float32 or int8. Copied.
+  explicit Embedding(const Weight& weight);
+  explicit Embedding(ConstTensorView weight) : Embedding(Weight::view(weight)) {}
+  static Embedding from_float(const Embedding& embedding);
 
   /// x [...] -> y [..., embedding_dim]. Throws Error (invalid_argument) for an index outside 0..num_embeddings-1.
   void forward(IndexView x, TensorView y) const;
 
   std::int64_t num_embeddings() const noexcept;
   std::int64_t embedding_dim() const noexcept;
-  Tensor weight() const;
+  bool quantized() const noexcept;
+  Weight weight() const;
 
- private:
-  std::shared_ptr<const detail::EmbeddingCore> core_;
-};
-
-/// Embedding with int8 rows, one scale a row: y = scale * q.
-class QuantizedEmbedding {
- public:
-  explicit QuantizedEmbedding(const QuantizedWeight& weight);
-  static QuantizedEmbedding from_float(const Embedding& embedding);
-
-  void forward(IndexView x, TensorView y) const;
-
-  std::int64_t num_embeddings() const noexcept;
-  std::int64_t embedding_dim() const noexcept;
-  QuantizedWeight weight() const;
+  bool takes_indices() const noexcept override { return true; }
+  std::int64_t input_size() const noexcept override { return num_embeddings(); }
+  Shape output_shape(const Shape& x) const override;
+  using Layer::forward;
+  void forward(IndexView x, TensorView y, Workspace& workspace, LayerState* state) const override;
+  void describe(LayerVisitor& visitor) const override;
+  LayerPtr quantize_dynamic(const Scheme& scheme, const Backend* backend) const override;
 
  private:
   std::shared_ptr<const detail::EmbeddingCore> core_;
 };
 
 /// y = max(0, x); NaN stays NaN.
-struct ReLU {
+class ReLU final : public Layer {
+ public:
   void forward(ConstTensorView x, TensorView y) const;  ///< y may be x
+
+  Shape output_shape(const Shape& x) const override { return x; }
+  using Layer::forward;
+  void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const override;
+  void describe(LayerVisitor& visitor) const override;
 };
 
-/// [D0, D1, ...] -> [D0, D1 * ...]: the notebook's view(out.size(0), -1).
-struct Flatten {
-  Shape output_shape(const Shape& x) const;
+/// [D0, D1, ...] -> [D0, D1 * ...]: view(out.size(0), -1).
+class Flatten final : public Layer {
+ public:
+  Shape output_shape(const Shape& x) const override;
+  using Layer::forward;
+  void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const override;
+  void describe(LayerVisitor& visitor) const override;
+  bool only_reshapes() const noexcept override { return true; }
 };
 
 }  // namespace bytegate
+#pragma GCC visibility pop

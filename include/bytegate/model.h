@@ -3,69 +3,90 @@
 
 #include <bytegate/layers.h>
 
-#include <cstdint>
+#include <concepts>
 #include <iosfwd>
+#include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
+#pragma GCC visibility push(default)
 namespace bytegate {
 
-using Layer = std::variant<Linear, DynamicQuantizedLinear, LSTM, DynamicQuantizedLSTM, Embedding, QuantizedEmbedding, ReLU, Flatten>;
-
-/// The states of a model's LSTM layers, in order; empty before the first call.
-struct ModelState {
-  std::vector<LSTMState> lstm;
+struct NamedLayer {
+  std::string name;
+  LayerPtr layer;
 };
 
-/// Named layers in order; an LSTM hands on its output alone. An Embedding can only come first.
+/// The states of a model's layers, one a layer, empty for a layer without state; none before the first call.
+struct ModelState {
+  std::vector<LayerState> layers;
+};
+
+/// Named layers in order; each takes the output of the one before. A layer that takes indices can only come first.
 class Sequential {
  public:
   explicit Sequential(std::string name = "Sequential") : name_(std::move(name)) {}
 
-  /// Throws Error (invalid_argument) for an empty or repeated name, a '.' in it, or an Embedding that is not first.
-  void add(std::string name, Layer layer);
+  /// Throws Error (invalid_argument) for a null layer, an empty or repeated name, or a layer that takes indices and is not
+  /// first.
+  void add(std::string name, LayerPtr layer);
+  /// The same for a layer by value, the library's or a user's own.
+  template <std::derived_from<Layer> L>
+  void add(std::string name, L layer) {
+    add(std::move(name), LayerPtr(std::make_shared<const L>(std::move(layer))));
+  }
 
   const std::string& name() const noexcept { return name_; }
-  const std::vector<std::pair<std::string, Layer>>& layers() const noexcept { return layers_; }
+  const std::vector<NamedLayer>& layers() const noexcept { return layers_; }
+
+  /// Whether the model takes indices and not floats.
+  bool takes_indices() const noexcept { return !layers_.empty() && layers_.front().layer->takes_indices(); }
 
   /// The shape of the output for an input of that shape. Throws Error (shape_mismatch) naming the layer that refuses it.
   Shape output_shape(const Shape& x) const;
 
-  /// Runs the layers. y must have output_shape(x.shape). With `state`, each LSTM starts from it and leaves its end there (an
-  /// empty state is set to zeros first); without, all start from zeros. Allocates nothing after a first call with these shapes.
-  /// A model that begins with an Embedding takes indices, any other takes floats: the wrong one is an Error (invalid_argument).
+  /// Runs the layers. y must have output_shape(x.shape). With `state`, each layer starts from its state and leaves the new
+  /// one there (an empty `state` is set to zeros first); without, all start from zeros. Allocates nothing after a first
+  /// call with these shapes. Floats for a model that takes indices, or the other way round, are an Error
+  /// (invalid_argument).
   void forward(ConstTensorView x, TensorView y, Workspace& workspace, ModelState* state = nullptr) const;
   void forward(IndexView x, TensorView y, Workspace& workspace, ModelState* state = nullptr) const;
   Tensor forward(const Tensor& x) const;
 
  private:
+  void prepare(const Shape& x, ConstTensorView y, bool indices, ModelState* state) const;
+
   std::string name_;
-  std::vector<std::pair<std::string, Layer>> layers_;
+  std::vector<NamedLayer> layers_;
 };
 
 /// The model as PyTorch prints one.
 std::string to_string(const Sequential& model);
-std::string to_string(const Layer& layer);
 std::ostream& operator<<(std::ostream& out, const Sequential& model);
 
-/// Layer kinds that quantize_dynamic can quantize, as bits.
-enum LayerKind : unsigned { kLinear = 1, kLSTM = 2, kEmbedding = 4 };
-
 struct QuantizeOptions {
-  Scheme scheme;
-  unsigned kinds = kLinear | kLSTM;  ///< an Embedding is quantized row-wise if kEmbedding is given
-  /// Layer names, with * and ? as in a shell. A layer is quantized if its kind is chosen, it matches an include pattern (none: all do)
-  /// and no exclude pattern. A pattern that matches no layer is an Error (invalid_argument).
-  std::vector<std::string> include;
-  std::vector<std::string> exclude;
-  const Backend* backend = nullptr;
+  Scheme scheme{};
+  /// Kinds of layers to quantize, as in an architecture ("linear", "lstm", "embedding"). Empty: those for which
+  /// LayerKind::quantized_by_default holds, and a user's own layers. An unknown kind is an Error (invalid_argument).
+  std::vector<std::string> kinds{};
+  /// Layer names, with * and ? as in a shell. A layer is quantized if its kind is chosen, it matches an include pattern
+  /// (none: all do) and no exclude pattern. A pattern that matches no layer is an Error (invalid_argument).
+  std::vector<std::string> include{};
+  std::vector<std::string> exclude{};
+  const Backend* backend = nullptr;  ///< null: each layer's own
+
+  /// Whether a layer of that name and kind is to be quantized.
+  bool chooses(const std::string& name, std::string_view kind) const;
+  /// Throws Error (invalid_argument) for an unknown kind or a pattern that matches none of the layers.
+  void validate(const std::vector<NamedLayer>& layers) const;
 };
 
-/// A new model with the chosen layers quantized and the others shared; `model` stays as it is.
+/// New layers, the chosen ones quantized and the others shared.
+std::vector<NamedLayer> quantize_dynamic(const std::vector<NamedLayer>& layers, const QuantizeOptions& options = {});
+/// A new model of such layers; `model` stays as it is.
 Sequential quantize_dynamic(const Sequential& model, const QuantizeOptions& options = {});
-/// A lone layer. Layers that cannot be quantized (ReLU, Flatten, quantized ones) come back as they are.
-Layer quantize_dynamic(const Layer& layer, const QuantizeOptions& options = {});
 
 }  // namespace bytegate
+#pragma GCC visibility pop

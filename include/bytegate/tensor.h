@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#pragma GCC visibility push(default)
 namespace bytegate {
 
 /// The sizes of a tensor's dimensions, at most kMaxRank of them; allocates nothing.
@@ -25,9 +26,10 @@ class Shape {
 
   std::size_t rank() const noexcept { return rank_; }
   std::int64_t operator[](std::size_t i) const noexcept { return dims_[i]; }
-  std::int64_t back() const noexcept { return dims_[rank_ - 1]; }
+  /// The last dimension; 1 for a shape without dimensions.
+  std::int64_t back() const noexcept { return rank_ == 0 ? 1 : dims_[rank_ - 1]; }
   std::size_t elements() const noexcept;
-  /// The same shape with another last dimension. Needs a rank of at least 1.
+  /// The same shape with another last dimension. Throws Error (shape_mismatch) for a shape without dimensions.
   Shape with_back(std::int64_t dim) const;
   std::span<const std::int64_t> dims() const noexcept { return {dims_.data(), rank_}; }
   bool operator==(const Shape& other) const noexcept;
@@ -68,8 +70,19 @@ struct Tensor {
   /// Throws Error (shape_mismatch) if the number of values is not that of the shape.
   Tensor(const Shape& s, std::vector<float> values);
 
-  TensorView view() noexcept { return {data.data(), shape}; }
-  ConstTensorView view() const noexcept { return {data.data(), shape}; }
+  /// Throws Error (shape_mismatch) if `data` does not have shape.elements() values (any more).
+  TensorView view() {
+    check_size();
+    return {data.data(), shape};
+  }
+  ConstTensorView view() const {
+    check_size();
+    return {data.data(), shape};
+  }
+
+ private:
+  void check_size() const;
 };
 
 }  // namespace bytegate
+#pragma GCC visibility pop

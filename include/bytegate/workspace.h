@@ -1,9 +1,12 @@
 // Scratch memory of `forward`.
 #pragma once
 
+#include <bytegate/config.h>
+
 #include <cstddef>
 #include <memory>
 
+#pragma GCC visibility push(default)
 namespace bytegate {
 
 namespace detail {
@@ -12,7 +15,8 @@ class WorkspaceImpl;
 
 /// Buffers that layers reuse from call to call, and the threads that a call may use. A call makes those buffers grow that are too
 /// small; once it has been used with the largest shapes, `forward` allocates nothing. One workspace serves any number of layers, one
-/// call at a time: give each of your own threads its own.
+/// call at a time: give each of your own threads its own. In a child of fork(), a workspace of the parent's runs on one thread,
+/// with the same bits; the parent must not have been in a call that uses it.
 class Workspace {
  public:
   /// Starts num_threads - 1 threads, which live as long as the workspace and sleep between calls. A call runs on as many of them as its
@@ -34,3 +38,4 @@ class Workspace {
 };
 
 }  // namespace bytegate
+#pragma GCC visibility pop

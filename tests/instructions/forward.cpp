@@ -31,7 +31,7 @@ void run(const std::function<void()>& forward) {
 }
 
 void run_linear(std::int64_t m, std::int64_t k, std::int64_t n, const Backend& backend) {
-  const auto layer = DynamicQuantizedLinear::from_float(
+  const auto layer = Linear::from_float(
       Linear(random_tensor({n, k}, 1).view(), random_tensor({n}, 2).view(), false, &backend), {}, &backend);
   const Tensor x = random_tensor({m, k}, 3);
   Tensor y(Shape{m, n});
@@ -41,14 +41,14 @@ void run_linear(std::int64_t m, std::int64_t k, std::int64_t n, const Backend& b
 
 void run_lstm(const LSTMConfig& config, std::int64_t steps, std::int64_t batch, const Backend& backend) {
   const std::int64_t gates = 4 * config.hidden_size;
-  std::vector<LSTMCell<Tensor>> cells;
+  std::vector<LSTMCell> cells;
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
     const auto seed = static_cast<unsigned>(10 * layer);
     cells.push_back({random_tensor({gates, config.layer_input_size(layer)}, seed + 1),
                      random_tensor({gates, config.hidden_size}, seed + 2), random_tensor({gates}, seed + 3),
                      random_tensor({gates}, seed + 4), Tensor()});
   }
-  const auto layer = DynamicQuantizedLSTM::from_float(LSTM(config, cells, &backend), {}, &backend);
+  const auto layer = LSTM::from_float(LSTM(config, cells, &backend), {}, &backend);
   const Tensor x = random_tensor({steps, batch, config.input_size}, 5);
   Tensor y(Shape{steps, batch, config.hidden_size});
   Workspace workspace;

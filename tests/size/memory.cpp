@@ -1,7 +1,7 @@
-// What memory one quantized LSTM takes, a process a case, for size_test.py:
+// The memory of one quantized LSTM, each case in a process of its own, for size_test.py:
 //   memory construct HIDDEN_SIZE | write HIDDEN_SIZE FILE | load FILE
-// `load` and `construct` make the layer, then run it with everything else freed and the kernel's high-water mark set back. They
-// print, in bytes:
+// `load` and `construct` make the layer, then run it with everything else freed and the kernel's high-water mark set
+// back. They print, in bytes:
 //   packed N     what the int8 weights and their scales, sums and biases should take
 //   workspace N  Workspace::bytes() afterwards
 //   tensors N    input and output, the caller's
@@ -31,7 +31,7 @@ LSTMConfig config_of(std::int64_t hidden) {
   return config;
 }
 
-std::vector<LSTMCell<QuantizedWeight>> cells_of(const LSTMConfig& config) {
+std::vector<LSTMCell> cells_of(const LSTMConfig& config) {
   const std::int64_t gates = 4 * config.hidden_size;
   const auto count = static_cast<std::size_t>(gates * config.hidden_size);
   const QuantizedWeight weight{gates, config.hidden_size, std::vector<std::int8_t>(count, 3),
@@ -79,7 +79,7 @@ void measure(const LSTMConfig& config, const Forward& forward) {
               (x.data.size() + y.data.size()) * sizeof(float), made, run);
 }
 
-DynamicQuantizedLSTM construct(const LSTMConfig& config) { return DynamicQuantizedLSTM(config, cells_of(config), {}); }
+LSTM construct(const LSTMConfig& config) { return LSTM(config, cells_of(config), {}); }
 
 }  // namespace
 
@@ -91,11 +91,11 @@ int main(int argc, char** argv) try {
     save_model(model, argv[3]);
   } else if (what == "load") {
     const Sequential model = load_model(argv[2]);
-    measure(std::get<DynamicQuantizedLSTM>(model.layers()[0].second).config(),
+    measure(dynamic_cast<const LSTM&>(*model.layers()[0].layer).config(),
             [&](const Tensor& x, Tensor& y, Workspace& workspace) { model.forward(x.view(), y.view(), workspace); });
   } else if (what == "construct") {
     const LSTMConfig config = config_of(std::atol(argv[2]));
-    const DynamicQuantizedLSTM lstm = construct(config);
+    const LSTM lstm = construct(config);
     measure(config, [&](const Tensor& x, Tensor& y, Workspace& workspace) { lstm.forward(x.view(), y.view(), {}, workspace); });
   } else {
     std::fprintf(stderr, "usage: %s construct HIDDEN_SIZE | write HIDDEN_SIZE FILE | load FILE\n", argv[0]);

@@ -12,7 +12,7 @@ int main() {
                                      std::vector<float>(256, 0.01f)};
   };
   const bytegate::Tensor bias(bytegate::Shape{256});
-  const bytegate::DynamicQuantizedLSTM lstm(config, {{weight(64), weight(64), bias, bias, {}}}, {});
+  const bytegate::LSTM lstm(config, {{weight(64), weight(64), bias, bias, {}}}, {});
 
   bytegate::Tensor x(bytegate::Shape{10, 1, 64}), y(bytegate::Shape{10, 1, 64});
   x.data[0] = 1;

@@ -26,7 +26,7 @@ class BackendTest : public ::testing::TestWithParam<std::string> {
   }
 
   const Backend& backend() const { return *backend_; }
-  /// How much to test of this backend: test_size(), but little of stand-ins, which are slow.
+  /// How much to test of this backend: test_size(), but less for stand-ins, which are slow.
   int size() const { return backend_->priority < 0 ? 0 : test_size(); }
 
  private:

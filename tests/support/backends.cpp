@@ -7,7 +7,7 @@
 
 namespace bytegate::testing {
 
-/// Ends with null; empty where there is nothing to stand in for.
+/// Ends with null; empty if no backend needs a stand-in.
 extern const Backend* const kStandIns[];
 
 void register_stand_ins() {

@@ -1,4 +1,4 @@
-// The backends under test: those of the library, and stand-ins for what few CPUs can run.
+// The backends under test: those of the library, and stand-ins for backends that few CPUs can run.
 #pragma once
 
 #include <bytegate/backends.h>

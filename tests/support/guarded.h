@@ -13,7 +13,8 @@ namespace bytegate::testing {
 
 class GuardedMemory {
  public:
-  /// at_end: the last byte lies before the page that follows (up to `alignment`); else the first byte begins its page.
+  /// at_end: the last byte is followed by the protected page (up to `alignment`); else the first byte is the first of
+  /// its page.
   GuardedMemory(std::size_t bytes, bool at_end, std::size_t alignment = 1) {
     const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
     const std::size_t inside = (bytes + page - 1) / page * page;

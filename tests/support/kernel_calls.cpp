@@ -1,16 +1,16 @@
 #include "tests/support/kernel_calls.h"
 
-#include <algorithm>
 #include <cstring>
 
 namespace bytegate::testing {
 
+detail::PackedWeights pack(const Kernels& kernels, const QuantizedWeight& weight, std::span<const float> bias) {
+  const auto order = detail::ChannelOrder::identity(kernels.layout, static_cast<std::size_t>(weight.rows));
+  return {kernels, kernels.layout, order, weight, bias};
+}
+
 Staging::Staging(const Kernels& kernels, std::size_t rows, std::size_t k)
-    : kernels_(&kernels),
-      k_(k),
-      stride_(detail::round_up((std::max<std::size_t>(k, 1) + kernels.kr - 1) / kernels.kr * kernels.kr * kernels.lhs_size, 64)),
-      memory_(rows * stride_),
-      scales_(rows) {
+    : kernels_(&kernels), k_(k), stride_(staged_stride(kernels, k)), memory_(rows * stride_), scales_(rows) {
   std::memset(memory_.data(), 0xa5, memory_.bytes());
 }
 
@@ -33,11 +33,12 @@ std::vector<std::uint8_t> Staging::quantized(std::size_t r) const {
   const auto k = static_cast<std::int64_t>(k_);
   QuantizedWeight identity{k, k, std::vector<std::int8_t>(k_ * k_), std::vector<float>(k_, 1.0f)};
   for (std::size_t i = 0; i < k_; ++i) identity.data[i * (k_ + 1)] = 1;
-  const detail::PackedWeights packed(*kernels_, identity, {}, detail::plain_order(k, kernels_->nr));
+  const detail::PackedWeights packed = pack(*kernels_, identity);
   RowScale scale = scales_[r];
   scale.scale = 1.0f;
   std::vector<float> y(k_);
-  const GemmArgs args{{memory_.data() + r * stride_, stride_, &scale, 1}, packed.view(), y.data(), k_, k_, 0, packed.panels(), 0};
+  const GemmArgs args{
+      {memory_.data() + r * stride_, stride_, &scale, 1}, packed.view(), y.data(), k_, k_, 0, packed.panels(), 0};
   kernels_->gemm(&args);
   std::vector<std::uint8_t> q;
   for (float v : y) q.push_back(static_cast<std::uint8_t>(v + static_cast<float>(scale.zero_point)));

@@ -7,9 +7,12 @@
 #include <span>
 #include <vector>
 
-#include "layers/packed_weights.h"
+#include "layers/quant/packed_weights.h"
 
 namespace bytegate::testing {
+
+/// A matrix packed for a backend's gemm. bias [rows] or empty.
+detail::PackedWeights pack(const Kernels& kernels, const QuantizedWeight& weight, std::span<const float> bias = {});
 
 /// Rows of activations as stage_rows leaves them. What stage_rows does not write holds 0xa5.
 class Staging {

@@ -7,28 +7,23 @@ namespace bytegate::testing {
 
 std::vector<LstmKind> lstm_kinds() {
   return {{"float", false, {}},
-          {"accurate", true, Scheme::accurate()},
+          {"per_row", true, Scheme::per_row()},
           {"torch_per_tensor_8bit", true, Scheme::torch(false, 8)},
           {"torch_per_channel_7bit", true, Scheme::torch(true, 7)}};
 }
 
 AnyLstm::AnyLstm(const LstmCase& c, const LstmKind& kind, const Backend& backend) {
-  const LSTM layer(c.config, c.cells, &backend);
-  if (!kind.quantized) {
-    float_.push_back(layer);
-  } else {
-    quantized_.push_back(DynamicQuantizedLSTM::from_float(layer, kind.scheme));
-  }
-  if (&(kind.quantized ? quantized_[0].backend() : float_[0].backend()) != &backend)
-    throw std::logic_error("another backend ran");
+  const LSTM layer(c.config, to_cells(c.cells), &backend);
+  layer_.push_back(kind.quantized ? LSTM::from_float(layer, kind.scheme) : layer);
+  if (&layer_[0].backend() != &backend) throw std::logic_error("another backend ran");
 }
 
 LSTMResult AnyLstm::forward(const Tensor& x, const LSTMState* state, std::span<const std::int64_t> lengths) const {
-  return float_.empty() ? quantized_[0].forward(x, state, lengths) : float_[0].forward(x, state, lengths);
+  return layer_[0].forward(x, state, lengths);
 }
 
 void AnyLstm::forward(ConstTensorView x, TensorView y, const LSTMArgs& args, Workspace& workspace) const {
-  float_.empty() ? quantized_[0].forward(x, y, args, workspace) : float_[0].forward(x, y, args, workspace);
+  layer_[0].forward(x, y, args, workspace);
 }
 
 LSTMResult run(const LstmCase& c, const LstmKind& kind, const Backend& backend) {

@@ -14,7 +14,7 @@ struct LstmKind {
   Scheme scheme;
 };
 
-/// float, accurate, and PyTorch's schemes, in this order.
+/// float, per_row, and PyTorch's schemes, in this order.
 std::vector<LstmKind> lstm_kinds();
 
 /// The layer of a case on a backend, float or quantized.
@@ -26,8 +26,7 @@ class AnyLstm {
   void forward(ConstTensorView x, TensorView y, const LSTMArgs& args, Workspace& workspace) const;
 
  private:
-  std::vector<LSTM> float_;  ///< one, or none
-  std::vector<DynamicQuantizedLSTM> quantized_;
+  std::vector<LSTM> layer_;  ///< one
 };
 
 /// The whole case in one call.

@@ -21,6 +21,7 @@ QuantizedRow quantize_row(std::span<const float> x) {
     hi = std::max(hi, v);
   }
   QuantizedRow row;
+  if (lo == 0 && hi == 0) return {1.0f, 0, std::vector<std::uint8_t>(x.size(), 0)};
   const float half = std::max(0.5f * hi - 0.5f * lo, 127.5f * FLT_MIN);
   row.scale = half * (1.0f / 127.5f);
   const float inverse = 127.5f / half;
@@ -115,7 +116,7 @@ struct Cell {
   Vector bias;
   std::vector<Matrix> hr;  ///< one or none
 
-  Cell(const LSTMCell<Tensor>& cell, Arithmetic a)
+  Cell(const FloatCell& cell, Arithmetic a)
       : ih(cell.weight_ih, a), hh(cell.weight_hh, a), bias(to_doubles(cell.bias_ih.data)) {
     for (std::size_t i = 0; i < bias.size(); ++i) bias[i] += cell.bias_hh.data[i];
     if (!cell.weight_hr.data.empty()) hr.emplace_back(cell.weight_hr, a);
@@ -144,7 +145,7 @@ void store(const Vector& v, Tensor& tensor, std::size_t offset) {
 }  // namespace
 
 Tensor linear(const Linear& layer, const Tensor& x, Arithmetic arithmetic) {
-  const Matrix matrix(layer.weight(), arithmetic);
+  const Matrix matrix(layer.weight().floats(), arithmetic);
   const std::optional<Tensor> bias = layer.bias();
   Tensor y(x.shape.with_back(layer.out_features()));
   const auto in = static_cast<std::size_t>(layer.in_features()), out = static_cast<std::size_t>(layer.out_features());
@@ -158,7 +159,7 @@ Tensor linear(const Linear& layer, const Tensor& x, Arithmetic arithmetic) {
   return y;
 }
 
-LSTMResult lstm(const LSTMConfig& config, const std::vector<LSTMCell<Tensor>>& cells, const Tensor& x, const LSTMState* state,
+LSTMResult lstm(const LSTMConfig& config, const std::vector<FloatCell>& cells, const Tensor& x, const LSTMState* state,
                 std::span<const std::int64_t> lengths, Arithmetic arithmetic) {
   const bool batched = x.shape.rank() == 3, batch_first = batched && config.batch_first;
   const auto steps = static_cast<std::size_t>(x.shape[batch_first ? 1 : 0]);
@@ -203,13 +204,13 @@ LSTMResult lstm(const LSTMConfig& config, const std::vector<LSTMCell<Tensor>>& c
 Tensor sequential(const Sequential& model, const Tensor& input, Arithmetic arithmetic) {
   Tensor x = input;
   for (const auto& [name, layer] : model.layers()) {
-    if (const auto* linear_layer = std::get_if<Linear>(&layer)) {
+    if (const auto* linear_layer = dynamic_cast<const Linear*>(layer.get())) {
       x = linear(*linear_layer, x, arithmetic);
-    } else if (const auto* lstm_layer = std::get_if<LSTM>(&layer)) {
-      x = lstm(lstm_layer->config(), lstm_layer->cells(), x, nullptr, {}, arithmetic).output;
-    } else if (std::holds_alternative<ReLU>(layer)) {
+    } else if (const auto* lstm_layer = dynamic_cast<const LSTM*>(layer.get())) {
+      x = lstm(lstm_layer->config(), float_cells(*lstm_layer), x, nullptr, {}, arithmetic).output;
+    } else if (is<ReLU>(layer)) {
       for (float& v : x.data) v = std::max(v, 0.0f);
-    } else if (const auto* flatten = std::get_if<Flatten>(&layer)) {
+    } else if (const auto* flatten = dynamic_cast<const Flatten*>(layer.get())) {
       x.shape = flatten->output_shape(x.shape);
     } else {
       throw std::logic_error("oracle: a layer of another kind");

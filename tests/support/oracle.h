@@ -1,5 +1,5 @@
-// What the layers should give, written as plainly as possible: no tiles, no packing, no backend; int64 sums, doubles, one row at
-// a time.
+// What the layers should return, computed as plainly as possible: no tiles, no packing, no backend; int64 sums,
+// doubles, one row at a time.
 #pragma once
 
 #include <bytegate/model.h>
@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <span>
 #include <vector>
+
+#include "tests/support/random.h"
 
 namespace bytegate::testing::oracle {
 
@@ -21,15 +23,15 @@ struct QuantizedRow {
 };
 QuantizedRow quantize_row(std::span<const float> x);
 
-/// DynamicQuantizedLinear (accurate), to the bit. bias: empty for none.
+/// Linear under per_row, to the bit. bias: empty for none.
 Tensor quantized_linear(const QuantizedWeight& weight, std::span<const float> bias, const Tensor& x, bool relu);
 
-/// How products are done: in double, or with both sides quantized as the accurate scheme is defined, in double too (no order of
-/// operations: what NumPy would give).
+/// How products are done: in double, or with both sides quantized as the per_row scheme is defined, in double too (no
+/// order of operations: as NumPy would compute).
 enum class Arithmetic { exact, accurate };
 
 Tensor linear(const Linear& layer, const Tensor& x, Arithmetic arithmetic);
-LSTMResult lstm(const LSTMConfig& config, const std::vector<LSTMCell<Tensor>>& cells, const Tensor& x, const LSTMState* state,
+LSTMResult lstm(const LSTMConfig& config, const std::vector<FloatCell>& cells, const Tensor& x, const LSTMState* state,
                 std::span<const std::int64_t> lengths, Arithmetic arithmetic);
 /// A model of float layers.
 Tensor sequential(const Sequential& model, const Tensor& x, Arithmetic arithmetic);

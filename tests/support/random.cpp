@@ -32,12 +32,23 @@ Tensor random_tensor(const Shape& shape, Random& random, float bound) {
   return tensor;
 }
 
-std::vector<LSTMCell<Tensor>> random_cells(const LSTMConfig& config, Random& random, float gain) {
+std::vector<LSTMCell> to_cells(const std::vector<FloatCell>& cells) { return {cells.begin(), cells.end()}; }
+
+std::vector<FloatCell> float_cells(const LSTM& layer) {
+  const auto floats = [](const Weight& weight) { return weight.empty() ? Tensor() : weight.floats(); };
+  std::vector<FloatCell> cells;
+  for (const LSTMCell& c : layer.cells()) {
+    cells.push_back({floats(c.weight_ih), floats(c.weight_hh), c.bias_ih, c.bias_hh, floats(c.weight_hr)});
+  }
+  return cells;
+}
+
+std::vector<FloatCell> random_cells(const LSTMConfig& config, Random& random, float gain) {
   const float bound = gain / std::sqrt(static_cast<float>(config.hidden_size));
   const std::int64_t gates = 4 * config.hidden_size;
-  std::vector<LSTMCell<Tensor>> cells;
+  std::vector<FloatCell> cells;
   for (std::int64_t i = 0; i < config.num_layers * config.directions(); ++i) {
-    LSTMCell<Tensor> cell;
+    FloatCell cell;
     cell.weight_ih = random_tensor({gates, config.layer_input_size(i / config.directions())}, random, bound);
     cell.weight_hh = random_tensor({gates, config.output_size()}, random, bound);
     if (config.bias) {

@@ -27,13 +27,38 @@ class Random {
 
 Tensor random_tensor(const Shape& shape, Random& random, float bound = 1.0f);
 
-/// Weights as PyTorch initializes them, uniform in +-1/sqrt(hidden_size), times `gain`; biases too.
-std::vector<LSTMCell<Tensor>> random_cells(const LSTMConfig& config, Random& random, float gain = 1.0f);
+/// LSTMCell with float matrices that a test can change.
+struct FloatCell {
+  Tensor weight_ih, weight_hh, bias_ih, bias_hh, weight_hr;
 
-/// An LSTM and everything a call of it takes.
+  operator LSTMCell() const { return {weight_ih, weight_hh, bias_ih, bias_hh, weight_hr}; }
+};
+std::vector<LSTMCell> to_cells(const std::vector<FloatCell>& cells);
+/// The cells of a float layer.
+std::vector<FloatCell> float_cells(const LSTM& layer);
+
+/// The layer as what it is; throws std::bad_cast if it is another.
+template <class L>
+const L& as(const LayerPtr& layer) {
+  return dynamic_cast<const L&>(*layer);
+}
+/// Whether the layer is one of that class, and its weights are of that type.
+template <class L>
+bool is(const LayerPtr& layer) {
+  return dynamic_cast<const L*>(layer.get()) != nullptr;
+}
+template <class L>
+bool is_quantized(const LayerPtr& layer) {
+  return is<L>(layer) && as<L>(layer).quantized();
+}
+
+/// Weights as PyTorch initializes them, uniform in +-1/sqrt(hidden_size), times `gain`; biases too.
+std::vector<FloatCell> random_cells(const LSTMConfig& config, Random& random, float gain = 1.0f);
+
+/// An LSTM and all arguments of a call.
 struct LstmCase {
   LSTMConfig config;
-  std::vector<LSTMCell<Tensor>> cells;
+  std::vector<FloatCell> cells;
   std::int64_t steps = 1, batch = 1;
   bool unbatched = false;
   Tensor x;

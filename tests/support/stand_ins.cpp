@@ -14,8 +14,13 @@ namespace bytegate::testing {
 #ifdef __x86_64__
 namespace {
 constinit const Backend avxvnni_trapped = {
-    kBackendAbi, sizeof(Backend), "avxvnni_trapped", "avxvnni, its products carried out by a signal handler, for tests", -100, kAvx2 | kFma3,
-    [] { return static_cast<int>((cpu_features() & kAvxVnni) == 0 && trap_avxvnni()); }, &backends::avxvnni_kernels};
+    .priority = -100,
+    .name = "avxvnni_trapped",
+    .description = "avxvnni, its products carried out by a signal handler, for tests",
+    .required = cpu_feature::avx2 | cpu_feature::fma3,
+    .supported = [] { return static_cast<int>((cpu_features() & cpu_feature::avxvnni) == 0 && trap_avxvnni()); },
+    .kernels = &backends::avxvnni_kernels,
+};
 }
 #endif
 

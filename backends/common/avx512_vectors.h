@@ -1,0 +1,49 @@
+// 16 floats or int32 in AVX-512: what the 512-bit x86 backends share. Included by ISA files only.
+#pragma once
+
+#if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512DQ__) || !defined(__AVX512VL__)
+#error "compile this file with -mavx512f -mavx512bw -mavx512dq -mavx512vl"
+#endif
+
+#include <immintrin.h>
+
+#include "backends/common/xsimd_vectors.h"
+
+namespace {
+
+struct Avx512Vectors : XsimdVectors<xs::avx512bw> {
+  static constexpr std::uint32_t float_mr = 6;
+
+  // Memory past the n-th lane may not be mapped, and xsimd has no masked loads and stores.
+  static BYTEGATE_INLINE F load_first(const float* p, std::size_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
+  static BYTEGATE_INLINE void store_first(float* p, F v, std::size_t n) { _mm512_mask_storeu_ps(p, first(n), v); }
+
+  /// xsimd's is a product and a sum.
+  static BYTEGATE_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
+
+  // xsimd reduces by sums only.
+  static BYTEGATE_INLINE float reduce_add(F v) {
+    return reduce(v, [](__m128 a, __m128 b) BYTEGATE_LAMBDA { return _mm_add_ps(a, b); });
+  }
+  static BYTEGATE_INLINE float reduce_min(F v) {
+    return reduce(v, [](__m128 a, __m128 b) BYTEGATE_LAMBDA { return _mm_min_ps(a, b); });
+  }
+  static BYTEGATE_INLINE float reduce_max(F v) {
+    return reduce(v, [](__m128 a, __m128 b) BYTEGATE_LAMBDA { return _mm_max_ps(a, b); });
+  }
+
+  static BYTEGATE_INLINE void pin_register(I& v) { asm volatile("" : "+v"(v.data)); }
+
+ private:
+  static BYTEGATE_INLINE __mmask16 first(std::size_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
+  template <class Op>
+  static BYTEGATE_INLINE float reduce(F v, const Op& op) {
+    const __m128 a = op(_mm512_extractf32x4_ps(v, 0), _mm512_extractf32x4_ps(v, 1));
+    const __m128 b = op(_mm512_extractf32x4_ps(v, 2), _mm512_extractf32x4_ps(v, 3));
+    __m128 x = op(a, b);
+    x = op(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(op(x, _mm_movehdup_ps(x)));
+  }
+};
+
+}  // namespace

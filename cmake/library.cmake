@@ -1,0 +1,85 @@
+# bytegate: the library. bytegate_internals: a static library of the same objects for tests, which call functions that
+# the shared library does not export.
+#
+# A file of dispatch/, layers/ or io/ is cold if a sources.cmake in its folder, or in one above, names it, and hot if
+# none does. Hot files run for every call, row or step and are compiled with the build type's optimization; cold ones,
+# which run once in the life of a model, for size.
+file(GLOB_RECURSE sources CONFIGURE_DEPENDS dispatch/*.cpp layers/*.cpp io/*.cpp)
+file(GLOB_RECURSE lists CONFIGURE_DEPENDS dispatch/sources.cmake layers/sources.cmake io/sources.cmake)
+set(cold_sources)
+foreach(list IN LISTS lists)
+  set(cold)
+  set(found)
+  include(${list})
+  cmake_path(GET list PARENT_PATH folder)
+  foreach(source IN LISTS sources)
+    cmake_path(GET source FILENAME name)
+    cmake_path(IS_PREFIX folder ${source} below)
+    if(below AND name IN_LIST cold)
+      list(APPEND cold_sources ${source})
+      list(APPEND found ${name})
+    endif()
+  endforeach()
+  list(REMOVE_ITEM cold "" ${found})
+  if(cold)
+    message(FATAL_ERROR "${list} lists ${cold}, and there is no such file in ${folder} or below: "
+      "correct the name or take it out.")
+  endif()
+endforeach()
+set(hot_sources ${sources})
+list(REMOVE_ITEM hot_sources ${cold_sources})
+
+# Files are compiled together, io/ apart from the rest: in an object of its own each file would hold its own copies of
+# std::string's functions. Every object has a name of its own, so that tools that unpack an archive lose none.
+foreach(temperature IN ITEMS hot cold)
+  foreach(source IN LISTS ${temperature}_sources)
+    cmake_path(RELATIVE_PATH source BASE_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE path)
+    if(path MATCHES "^io/")
+      set_source_files_properties(${source} PROPERTIES UNITY_GROUP io_${temperature})
+    else()
+      set_source_files_properties(${source} PROPERTIES UNITY_GROUP core_${temperature})
+    endif()
+  endforeach()
+endforeach()
+
+set(BYTEGATE_VERSION_HEADER ${PROJECT_BINARY_DIR}/include/bytegate/version.h)
+configure_file(cmake/version.h.in ${BYTEGATE_VERSION_HEADER} @ONLY)
+
+set(objects ${BYTEGATE_BACKEND_OBJECTS})
+foreach(temperature IN ITEMS hot cold)
+  add_library(bytegate_${temperature} OBJECT ${${temperature}_sources})
+  set_target_properties(bytegate_${temperature} PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
+    UNITY_BUILD ON UNITY_BUILD_MODE GROUP)
+  target_link_libraries(bytegate_${temperature} PRIVATE bytegate_flags bytegate_cpuinfo bytegate_json Threads::Threads)
+  list(APPEND objects $<TARGET_OBJECTS:bytegate_${temperature}>)
+endforeach()
+target_compile_options(bytegate_cold PRIVATE $<$<CONFIG:Release>:${BYTEGATE_COLD_FLAGS}>)
+target_sources(bytegate_cold PRIVATE ${BYTEGATE_REGISTRY_SOURCE})
+
+function(bytegate_add_library name)  # bytegate_add_library(NAME STATIC|SHARED...)
+  add_library(${name} ${ARGN} ${objects})
+  target_compile_features(${name} PUBLIC cxx_std_20)
+  target_include_directories(${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>)
+  target_link_libraries(${name} PRIVATE $<BUILD_INTERFACE:bytegate_cpuinfo> Threads::Threads)
+  if(BYTEGATE_SANITIZE)
+    target_link_options(${name} PUBLIC -fsanitize=${BYTEGATE_SANITIZE})
+  endif()
+  set_target_properties(${name} PROPERTIES LINKER_LANGUAGE CXX)
+endfunction()
+
+if(BYTEGATE_SHARED)
+  bytegate_add_library(bytegate SHARED)
+  # Versions with the same first two numbers are compatible.
+  set_target_properties(bytegate PROPERTIES VERSION ${PROJECT_VERSION}
+    SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+  # Linking with -ffast-math would add start-up code that sets flush-to-zero for the whole process.
+  target_link_options(bytegate PRIVATE "SHELL:-fno-fast-math -fno-unsafe-math-optimizations"
+    LINKER:--version-script=${CMAKE_CURRENT_LIST_DIR}/exports.map)
+  set_target_properties(bytegate PROPERTIES LINK_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/exports.map)
+  bytegate_add_library(bytegate_internals STATIC EXCLUDE_FROM_ALL)
+else()
+  bytegate_add_library(bytegate STATIC)
+  add_library(bytegate_internals ALIAS bytegate)
+endif()
+add_library(bytegate::bytegate ALIAS bytegate)

@@ -1,0 +1,68 @@
+// What the loops of this folder ask of a backend: its vectors (VectorIsa) and its int8 product (Int8Product). Both are
+// structs of static functions in the anonymous namespace of the backend's isa.h, so that everything instantiated over
+// them has internal linkage. The table (table.h) checks them.
+#pragma once
+
+#include <bytegate/backend.h>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+
+namespace bytegate::kernels {
+
+/// Vectors of `width` lanes: F of float, I of int32, each with + * (F also /) and a constructor from one value for all
+/// lanes.
+///   load, store              of any alignment
+///   load_first, store_first  the first n lanes, 0 < n < width; no memory behind them is touched, the other lanes are
+///   loaded as 0 fma(a, b, c)             a * b + c, rounded once min, max                 a < b ? a : b and a > b ? a
+///   : b: the second operand when either is NaN or both are zero reduce_add               in any order: the kernels ask
+///   only whether the sum is NaN to_float                 rounded half to even float_mr                 rows of a tile
+///   of the float product
+template <class V>
+concept VectorIsa = requires(typename V::F f, typename V::I i, const float* in, float* out,
+                             const std::int32_t* integers, std::size_t n) {
+  { V::width + V::float_mr } -> std::convertible_to<std::uint32_t>;
+  { f + f } -> std::convertible_to<typename V::F>;
+  { f* f } -> std::convertible_to<typename V::F>;
+  { f / f } -> std::convertible_to<typename V::F>;
+  { i + i } -> std::convertible_to<typename V::I>;
+  { i* i } -> std::convertible_to<typename V::I>;
+  {typename V::F(0.5f)};
+  {typename V::I(std::int32_t{1})};
+  { V::load(in) } -> std::same_as<typename V::F>;
+  { V::load(integers) } -> std::same_as<typename V::I>;
+  { V::load_first(in, n) } -> std::same_as<typename V::F>;
+  {V::store(out, f)};
+  {V::store_first(out, f, n)};
+  { V::fma(f, f, f) } -> std::same_as<typename V::F>;
+  { V::min(f, f) } -> std::same_as<typename V::F>;
+  { V::max(f, f) } -> std::same_as<typename V::F>;
+  { V::reduce_add(f) } -> std::same_as<float>;
+  { V::reduce_min(f) } -> std::same_as<float>;
+  { V::reduce_max(f) } -> std::same_as<float>;
+  { V::to_float(i) } -> std::same_as<typename V::F>;
+};
+
+/// The exact int8 product of a backend, on top of its vectors.
+///   mr, block_channels, kr, lhs_size   as in Kernels and PackedLayout
+///   activation_bias                    subtracted from activations 0..255 when they are staged: 128 for signed
+///   products, else 0 store_quantized(q, v, zp)          q = clamp(round_half_even(v) + zp, 0, 255) - activation_bias,
+///   `width` times lhs_size bytes;
+///                                      |v| is at most 2^22
+///   Tile<rows, vectors>                the sums of `rows` rows by `vectors` vectors of channels: kernels::DotTile or
+///   the backend's own
+///     run(lhs, stride, panel, rhs)     sums over the whole of k; lhs is the first row, panel the panel's first weight
+///     sum<r, v>()                      of row r and vector v, of staged activations by weights
+template <class P>
+concept Int8Product = VectorIsa<P> &&
+    requires(typename P::template Tile<1, 4> tile, std::uint8_t* q, typename P::F f, typename P::I i,
+             const void* operand, std::size_t stride, const PackedMatrix& rhs) {
+  { P::mr + P::block_channels + P::kr + P::lhs_size } -> std::convertible_to<std::uint32_t>;
+  { P::activation_bias } -> std::convertible_to<std::int32_t>;
+  {P::store_quantized(q, f, i)};
+  {tile.run(operand, stride, operand, rhs)};
+  { tile.template sum<0, 3>() } -> std::convertible_to<typename P::I>;
+};
+
+}  // namespace bytegate::kernels

@@ -1,0 +1,20 @@
+#include <bytegate/error.h>
+
+#include "layers/core/workspace_impl.h"
+
+namespace bytegate {
+
+Workspace::Workspace(int num_threads) {
+  if (num_threads < 1 || num_threads > 256) {
+    throw Error(ErrorCode::invalid_argument, "a workspace of " + std::to_string(num_threads) + " threads: 1 to 256 are accepted");
+  }
+  impl_ = std::make_unique<detail::WorkspaceImpl>(static_cast<std::size_t>(num_threads));
+}
+Workspace::~Workspace() = default;
+Workspace::Workspace(Workspace&&) noexcept = default;
+Workspace& Workspace::operator=(Workspace&&) noexcept = default;
+
+int Workspace::num_threads() const noexcept { return static_cast<int>(impl_->num_threads()); }
+std::size_t Workspace::bytes() const noexcept { return impl_->bytes(); }
+
+}  // namespace bytegate

@@ -1,0 +1,147 @@
+#include <bytegate/layers.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "layers/core/checks.h"
+#include "layers/core/float_environment.h"
+#include "layers/kinds.h"
+
+namespace bytegate {
+namespace detail {
+
+struct EmbeddingCore {
+  std::int64_t rows;
+  std::int64_t cols;
+  std::vector<float> floats;  ///< either these
+  QuantizedWeight quantized;  ///< or this
+
+  explicit EmbeddingCore(const Weight& weight) : rows(weight.rows()), cols(weight.cols()) {
+    if (weight.quantized()) {
+      quantized = weight.int8s();
+    } else if (!weight.empty()) {
+      floats = std::move(weight.floats().data);
+    }
+  }
+
+  Shape output_shape(const Shape& x) const {
+    std::array<std::int64_t, Shape::kMaxRank + 1> dims{};
+    std::ranges::copy(x.dims(), dims.begin());
+    dims[x.rank()] = cols;
+    return Shape(std::span<const std::int64_t>(dims.data(), x.rank() + 1));
+  }
+
+  /// Throws Error unless x and y are what forward accepts.
+  [[gnu::noinline]] void check(IndexView x, TensorView y) const {
+    const Shape expected = output_shape(x.shape);
+    if (!(y.shape == expected)) check_shape(false, "Embedding: the output", y.shape, to_string(expected).c_str());
+    check_data(x.data, "Embedding: the input", x.shape);
+    check_data(y.data, "Embedding: the output", y.shape);
+    for (std::size_t i = 0; i < x.shape.elements(); ++i) {
+      if (x.data[i] >= 0 && x.data[i] < rows) continue;
+      const std::string accepted = rows == 0 ? "no index, since it has no rows" : "0 to " + std::to_string(rows - 1);
+      throw Error(ErrorCode::invalid_argument, "Embedding: index " + std::to_string(x.data[i]) + " at element " +
+                                                   std::to_string(i) + ", expected " + accepted);
+    }
+  }
+
+  void copy_row(std::size_t row, float* out) const {
+    const auto width = static_cast<std::size_t>(cols);
+    if (quantized.data.empty()) {
+      std::copy_n(floats.data() + row * width, width, out);
+      return;
+    }
+    const float scale = quantized.scales[quantized.scales.size() == 1 ? 0 : row];
+    for (std::size_t k = 0; k < width; ++k) out[k] = scale * static_cast<float>(quantized.data[row * width + k]);
+  }
+};
+
+}  // namespace detail
+
+Embedding::Embedding(const Weight& weight) : core_(std::make_shared<const detail::EmbeddingCore>(weight)) {}
+
+Embedding Embedding::from_float(const Embedding& embedding) {
+  if (embedding.quantized())
+    throw Error(ErrorCode::invalid_argument, "Embedding::from_float: the layer is int8 already");
+  return Embedding(quantize_weight(embedding.weight(), Scheme::per_row()));
+}
+
+LayerPtr Embedding::quantize_dynamic(const Scheme&, const Backend*) const {
+  return quantized() ? nullptr : std::make_shared<const Embedding>(from_float(*this));
+}
+
+void Embedding::forward(IndexView x, TensorView y) const {
+  core_->check(x, y);
+  const detail::FloatEnvironment environment;
+  const auto width = static_cast<std::size_t>(core_->cols);
+  for (std::size_t i = 0; i < x.shape.elements(); ++i) {
+    core_->copy_row(static_cast<std::size_t>(x.data[i]), y.data + i * width);
+  }
+}
+void Embedding::forward(IndexView x, TensorView y, Workspace&, LayerState*) const { forward(x, y); }
+
+std::int64_t Embedding::num_embeddings() const noexcept { return core_->rows; }
+std::int64_t Embedding::embedding_dim() const noexcept { return core_->cols; }
+bool Embedding::quantized() const noexcept { return !core_->quantized.scales.empty(); }
+Shape Embedding::output_shape(const Shape& x) const { return core_->output_shape(x); }
+
+Weight Embedding::weight() const {
+  const auto core = core_;
+  const auto copy = [](const auto& values, std::int64_t cols, std::int64_t first, std::int64_t count, auto* out) {
+    const auto width = static_cast<std::size_t>(cols);
+    std::copy_n(values.data() + static_cast<std::size_t>(first) * width, static_cast<std::size_t>(count) * width, out);
+  };
+  if (quantized()) {
+    return Weight(core->rows, core->cols, core->quantized.scales,
+                  [core, copy](std::int64_t first, std::int64_t count, std::int8_t* out) {
+                    copy(core->quantized.data, core->cols, first, count, out);
+                  });
+  }
+  return Weight(core->rows, core->cols, [core, copy](std::int64_t first, std::int64_t count, float* out) {
+    copy(core->floats, core->cols, first, count, out);
+  });
+}
+
+namespace {
+
+void describe_embedding(std::int64_t num_embeddings, std::int64_t embedding_dim, bool quantized,
+                        LayerVisitor& visitor) {
+  const auto print = quantized ? LayerField::Print::named : LayerField::Print::value;
+  visitor.begin("embedding", quantized ? "QuantizedEmbedding" : "Embedding");
+  visitor.field({"num_embeddings", num_embeddings, print});
+  visitor.field({"embedding_dim", embedding_dim, print});
+  if (!quantized) return;
+  visitor.field({"dtype", "qint8", print});
+  visitor.field({"qscheme", detail::qscheme(Scheme::per_row()), print, false, false});
+}
+
+Weight read_embedding(LayerSource& source) {
+  const std::int64_t num_embeddings = source.size("num_embeddings", "weight", 0);
+  const std::int64_t embedding_dim = source.size("embedding_dim", "weight", 1);
+  source.ignore("padding_idx");
+  return source.weight("weight", num_embeddings, embedding_dim);
+}
+
+}  // namespace
+
+void Embedding::describe(LayerVisitor& visitor) const {
+  describe_embedding(num_embeddings(), embedding_dim(), quantized(), visitor);
+  visitor.weight("weight", weight());
+}
+
+LayerPtr detail::make_embedding(LayerSource& source) {
+  return std::make_shared<const Embedding>(read_embedding(source));
+}
+
+LayerOutline detail::outline_embedding(LayerSource& source) {
+  read_embedding(source);
+  const auto [rows, cols] = source.matrix("weight");
+  check_lone_matrix(source, rows, cols);
+  const auto describe = [&, rows = rows, cols = cols](LayerVisitor& visitor) {
+    describe_embedding(rows, cols, false, visitor);
+  };
+  return {printed(describe), rows, cols, true};
+}
+
+}  // namespace bytegate

@@ -1,0 +1,56 @@
+#include "layers/kinds.h"
+
+#include <bytegate/backend.h>
+
+#include <array>
+
+#include "layers/core/float_environment.h"
+
+namespace bytegate {
+namespace detail {
+
+void check_lone_matrix(const LayerSource& source, std::int64_t rows, std::int64_t cols) {
+  if (const std::vector<std::string> others = source.others(); !others.empty()) {
+    source.fail("has \"" + others.front() + "\" besides the tensors of such a layer");
+  }
+  if (rows == 0 || cols == 0) source.fail("has a weight without elements");
+  if (cols > static_cast<std::int64_t>(kMaxK)) {
+    source.fail("has a weight of " + std::to_string(cols) + " columns; at most " + std::to_string(kMaxK) +
+                " are accepted");
+  }
+}
+
+std::string qscheme(const Scheme& scheme) {
+  return scheme.per_channel() ? "per_channel_symmetric" : "per_tensor_symmetric";
+}
+
+}  // namespace detail
+
+namespace {
+
+/// A kind's function in the usual floating-point environment, so that values of other types become the same floats.
+template <LayerPtr (*make)(LayerSource&)>
+LayerPtr in_usual_environment(LayerSource& source) {
+  const detail::FloatEnvironment environment;
+  return make(source);
+}
+
+}  // namespace
+
+std::span<const LayerKind> layer_kinds() noexcept {
+  using namespace detail;
+  // name, title, has tensors, quantized by default, quantizes activations, make, outline, mark, name hint
+  static constexpr std::array kKinds{
+      LayerKind{"embedding", "an Embedding", true, false, false, in_usual_environment<make_embedding>, outline_embedding,
+                "weight", "emb"},
+      LayerKind{"lstm", "an LSTM", true, true, true, in_usual_environment<make_lstm>, outline_lstm, "weight_ih_l0"},
+      LayerKind{"linear", "a Linear", true, true, true, in_usual_environment<make_linear>, outline_linear, "weight"},
+      LayerKind{"relu", "a ReLU", false, false, false, make_relu},
+      LayerKind{"flatten", "a Flatten", false, false, false, make_flatten},
+      LayerKind{"dropout", "a Dropout", false, false, false, nullptr},
+      LayerKind{"identity", "an Identity", false, false, false, nullptr},
+  };
+  return kKinds;
+}
+
+}  // namespace bytegate

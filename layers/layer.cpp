@@ -1,0 +1,60 @@
+#include <bytegate/layer.h>
+
+#include "layers/kinds.h"
+
+namespace bytegate {
+
+void LayerVisitor::begin(std::string_view, std::string_view) {}
+void LayerVisitor::field(const LayerField&) {}
+void LayerVisitor::scheme(const Scheme&) {}
+void LayerVisitor::weight(const std::string&, const Weight&) {}
+void LayerVisitor::tensor(const std::string&, const Tensor&) {}
+
+void Layer::forward(ConstTensorView, TensorView, Workspace&, LayerState*) const {
+  throw Error(ErrorCode::invalid_argument, to_string(*this) + " takes indices, not floats");
+}
+void Layer::forward(IndexView, TensorView, Workspace&, LayerState*) const {
+  throw Error(ErrorCode::invalid_argument, to_string(*this) + " takes floats, not indices");
+}
+LayerPtr Layer::quantize_dynamic(const Scheme&, const Backend*) const { return nullptr; }
+
+namespace {
+
+/// PyTorch's printed form.
+class Printer final : public LayerVisitor {
+ public:
+  std::string text() && { return std::move(text_.append(")")); }
+
+ private:
+  using Print = LayerField::Print;
+
+  void begin(std::string_view, std::string_view printed) override { text_ = std::string(printed) + "("; }
+  void field(const LayerField& f) override {
+    if (f.print == Print::never || (f.print == Print::named_unless_default && f.is_default)) return;
+    if (text_.back() != '(') text_ += ", ";
+    if (f.print != Print::value) text_ += std::string(f.name) + "=";
+    if (const auto* truth = std::get_if<bool>(&f.value)) {
+      text_ += *truth ? "True" : "False";
+    } else if (const auto* number = std::get_if<std::int64_t>(&f.value)) {
+      text_ += std::to_string(*number);
+    } else {
+      text_ += std::get<std::string>(f.value);
+    }
+  }
+
+  std::string text_ = "(";
+};
+
+}  // namespace
+
+std::string detail::printed(const std::function<void(LayerVisitor&)>& describe) {
+  Printer printer;
+  describe(printer);
+  return std::move(printer).text();
+}
+
+std::string to_string(const Layer& layer) {
+  return detail::printed([&](LayerVisitor& visitor) { layer.describe(visitor); });
+}
+
+}  // namespace bytegate

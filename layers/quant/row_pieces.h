@@ -1,0 +1,41 @@
+// A weight matrix in pieces of a few rows.
+#pragma once
+
+#include <bytegate/weight.h>
+
+#include <algorithm>
+#include <memory>
+#include <span>
+
+namespace bytegate::detail {
+
+/// Reads a matrix from front to back through a buffer that fits a private L2 cache. T is the type of the weight's values.
+template <class T>
+class RowPieces {
+ public:
+  explicit RowPieces(const Weight& weight)
+      : weight_(weight),
+        rows_(static_cast<std::size_t>(weight.rows())),
+        cols_(static_cast<std::size_t>(weight.cols())),
+        piece_(std::clamp<std::size_t>(kPieceBytes / std::max<std::size_t>(cols_ * sizeof(T), 1), 1,
+                                       std::max<std::size_t>(rows_, 1))),
+        buffer_(new T[piece_ * cols_]) {}
+
+  /// Calls f(first row, number of rows, values) for each piece.
+  template <class F>
+  void for_each(const F& f) {
+    for (std::size_t first = 0; first < rows_; first += piece_) {
+      const std::size_t count = std::min(piece_, rows_ - first);
+      weight_.read(static_cast<std::int64_t>(first), static_cast<std::int64_t>(count), buffer_.get());
+      f(first, count, std::span<const T>(buffer_.get(), count * cols_));
+    }
+  }
+
+ private:
+  static constexpr std::size_t kPieceBytes = 256 * 1024;
+  const Weight& weight_;
+  std::size_t rows_, cols_, piece_;
+  std::unique_ptr<T[]> buffer_;
+};
+
+}  // namespace bytegate::detail

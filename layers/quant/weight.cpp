@@ -1,0 +1,77 @@
+#include <bytegate/weight.h>
+
+#include <cstring>
+#include <memory>
+
+#include "layers/core/checks.h"
+
+namespace bytegate {
+namespace {
+
+/// A reader of rows that lie in memory one after the other.
+template <class T>
+auto rows_of(const T* data, std::int64_t cols) {
+  return [data, cols](std::int64_t first, std::int64_t count, T* out) {
+    const auto width = static_cast<std::size_t>(cols);
+    if (width == 0 || count == 0) return;  // memcpy from null is undefined even for 0 bytes
+    std::memcpy(out, data + static_cast<std::size_t>(first) * width, static_cast<std::size_t>(count) * width * sizeof(T));
+  };
+}
+
+void check_matrix(const Shape& shape) {
+  detail::check_shape(shape.rank() == 2, "the weight", shape, "[rows, cols]");
+}
+
+}  // namespace
+
+Weight::Weight(Tensor weight) {
+  if (weight.data.empty() && weight.shape.rank() == 0) return;
+  check_matrix(weight.shape);
+  const auto owned = std::make_shared<const Tensor>(std::move(weight));
+  const ConstTensorView view = owned->view();
+  rows_ = view.shape[0];
+  cols_ = view.shape[1];
+  floats_ = [owned, read = rows_of(view.data, cols_)](std::int64_t first, std::int64_t count, float* out) {
+    read(first, count, out);
+  };
+}
+
+Weight::Weight(QuantizedWeight weight) : rows_(weight.rows), cols_(weight.cols) {
+  if (weight.data.empty() && weight.rows == 0 && weight.cols == 0) return;
+  detail::check_quantized(weight, "the weight");
+  scales_ = std::move(weight.scales);
+  const auto owned = std::make_shared<const std::vector<std::int8_t>>(std::move(weight.data));
+  int8s_ = [owned, read = rows_of(owned->data(), cols_)](std::int64_t first, std::int64_t count, std::int8_t* out) {
+    read(first, count, out);
+  };
+}
+
+Weight::Weight(std::int64_t rows, std::int64_t cols, FloatReader read)
+    : rows_(rows), cols_(cols), floats_(std::move(read)) {}
+
+Weight::Weight(std::int64_t rows, std::int64_t cols, std::vector<float> scales, Int8Reader read)
+    : rows_(rows), cols_(cols), scales_(std::move(scales)), int8s_(std::move(read)) {
+  detail::check_scales(scales_, rows, "the weight");
+}
+
+Weight Weight::view(ConstTensorView weight) {
+  check_matrix(weight.shape);
+  detail::check_data(weight.data, "the weight", weight.shape);
+  return Weight(weight.shape[0], weight.shape[1], FloatReader(rows_of(weight.data, weight.shape[1])));
+}
+
+Tensor Weight::floats() const {
+  if (!floats_) throw Error(ErrorCode::invalid_argument, "the weight is not float32; Weight::int8s reads it");
+  Tensor all(Shape{rows_, cols_});
+  floats_(0, rows_, all.data.data());
+  return all;
+}
+
+QuantizedWeight Weight::int8s() const {
+  if (!int8s_) throw Error(ErrorCode::invalid_argument, "the weight is not int8; Weight::floats reads it");
+  QuantizedWeight all{rows_, cols_, std::vector<std::int8_t>(Shape{rows_, cols_}.elements()), scales_};
+  int8s_(0, rows_, all.data.data());
+  return all;
+}
+
+}  // namespace bytegate

@@ -1,0 +1,97 @@
+// What one step computes: by the backend's fused kernel, or in PyTorch's arithmetic.
+#include "layers/recurrent/cell_forward.h"
+
+namespace bytegate::detail {
+
+void KernelCellForward::begin() {
+  const FloatRows h{h_, call_.out_size(), call_.batch(), call_.out_size()};
+  quantizer_.stage(h, call_.scheme ? ranges_ : nullptr, staged_h_, scratch_row_);
+}
+
+void KernelCellForward::step(std::size_t t, std::size_t active, const float* gates) {
+  const std::size_t out = call_.out_size(), units = padded_units();
+  const bool in_place = writes_output_in_place(), quantized = call_.scheme.has_value();
+  float* h = in_place ? sequences_.y.row(t, call_.batch_index(0)) : h_;
+  const std::size_t h_stride = in_place ? sequences_.y.batch : out;
+  staged_h_.rows = active;
+  RowRange* ranges = nullptr;
+  if (quantized) ranges = team_.count == 1 ? ranges_ : team_.part_ranges(t, team_.index, call_.batch());
+  const RecurrentStepArgs args{staged_h_,
+                               cell_.hh.view(),
+                               gates,
+                               cell_.ih.channels(),
+                               c_,
+                               units,
+                               projected() ? unprojected_h_ : h,
+                               projected() ? units : h_stride,
+                               call_.hidden(),
+                               ranges,
+                               panels_.begin,
+                               panels_.end};
+  step_kernel_(&args);
+  if (team_.count > 1) {
+    team_.wait();
+    if (quantized) merge_team_ranges(t, active);
+  }
+  if (projected()) project(active, h, h_stride);
+  if (!in_place) store_output(t, active);
+  if (is_last_step(t)) return;
+  const FloatRows next{h, h_stride, active, out};
+  quantizer_.stage(next, quantized && !projected() ? ranges_ : nullptr, staged_h_, scratch_row_);
+}
+
+void KernelCellForward::merge_team_ranges(std::size_t t, std::size_t active) {
+  for (std::size_t row = 0; row < active; ++row) {
+    RowRange range{0, 0};
+    for (std::size_t thread = 0; thread < team_.count; ++thread) {
+      range = merge(range, team_.part_ranges(t, thread, call_.batch())[row]);
+    }
+    ranges_[row] = range;
+  }
+}
+
+/// h = weight_hr * (o * tanh(c))
+void KernelCellForward::project(std::size_t active, float* h, std::size_t h_stride) {
+  const FloatRows rows{unprojected_h_, padded_units(), active, call_.hidden()};
+  quantizer_.stage(rows, call_.scheme ? ranges_ : nullptr, staged_unprojected_h_, scratch_row_);
+  const GemmArgs product{staged_unprojected_h_, cell_.hr->view(), h, h_stride, call_.out_size(), 0, cell_.hr->panels(), 0};
+  call_.kernels.gemm(&product);
+}
+
+void TorchCellForward::step(std::size_t t, std::size_t active, const float* gates) {
+  const std::size_t out = call_.out_size(), units = padded_units(), stride = cell_.hh.channels();
+  const TensorQuantizer h_quantizer = stage(h_, out, out, active, staged_h_);
+  const GemmArgs recurrent{staged_h_, cell_.hh.view(), torch_sums_, stride, stride, 0, cell_.hh.panels(), 0};
+  call_.kernels.gemm(&recurrent);
+  const TorchGates x{gates, cell_.ih.channels(), input_quantizer_.tensor(), cell_.ih.scales(), cell_.ih.bias()};
+  const TorchGates h{torch_sums_, stride, h_quantizer, cell_.hh.scales(), cell_.hh.bias()};
+  float* to = projected() ? unprojected_h_ : h_;
+  const std::size_t to_stride = projected() ? units : out;
+  torch_lstm_step(x, h, active, call_.hidden(), panel_units(call_.kernels.layout), c_, units, to, to_stride);
+  find_ranges(to, to_stride, call_.hidden(), active);
+  if (projected()) {
+    const TensorQuantizer quantizer = stage(unprojected_h_, units, call_.hidden(), active, staged_unprojected_h_);
+    const GemmArgs product{staged_unprojected_h_, cell_.hr->view(), h_, out, out, 0, cell_.hr->panels(), 0};
+    call_.kernels.gemm(&product);
+    torch_dequantize(h_, active, out, quantizer, cell_.hr->scales(), cell_.hr->bias(), false);
+    find_ranges(h_, out, out, active);
+  }
+  store_output(t, active);
+}
+
+TensorQuantizer TorchCellForward::stage(const float* data, std::size_t stride, std::size_t width, std::size_t rows,
+                                        StagedRows& out) const {
+  RowRange range{0, 0};
+  for (std::size_t i = 0; i < rows; ++i) range = merge(range, ranges_[i]);
+  ActivationQuantizer quantizer(call_.kernels, call_.scheme);
+  quantizer.fit(range);
+  quantizer.stage(FloatRows{data, stride, rows, width}, nullptr, out, scratch_row_);
+  return quantizer.tensor();
+}
+
+void TorchCellForward::find_ranges(const float* data, std::size_t stride, std::size_t width, std::size_t rows) const {
+  const FloatRows x{data, stride, rows, width};
+  call_.kernels.find_ranges(&x, ranges_);
+}
+
+}  // namespace bytegate::detail
