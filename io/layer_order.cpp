@@ -37,7 +37,8 @@ class OrderSearch {
  public:
   explicit OrderSearch(std::vector<LayerSpec> layers) : layers_(std::move(layers)), taken_(layers_.size(), false) {
     // Of tied layers, which can be exchanged, the one that is called an encoder goes first.
-    std::ranges::stable_partition(layers_, [](const LayerSpec& spec) { return last_name_has(spec, "enc"); });
+    std::stable_partition(layers_.begin(), layers_.end(),
+                          [](const LayerSpec& spec) { return last_name_has(spec, "enc"); });
     extend();
   }
 

@@ -47,7 +47,7 @@ std::vector<const LayerKind*> marked_kinds(const TensorNames& names, const std::
   for (const LayerKind& kind : layer_kinds()) {
     if (kind.outline != nullptr && names.contains(prefix + std::string(kind.mark))) kinds.push_back(&kind);
   }
-  std::ranges::stable_partition(kinds, [](const LayerKind* kind) { return kind->name_hint.empty(); });
+  std::stable_partition(kinds.begin(), kinds.end(), [](const LayerKind* kind) { return kind->name_hint.empty(); });
   return kinds;
 }
 
