@@ -98,7 +98,8 @@ struct Operands {
     const auto rows = static_cast<std::size_t>(n);
     const auto order = gates ? ChannelOrder::interleaved_gates(kernels.layout, panel_units(kernels.layout), 4, rows / 4)
                              : ChannelOrder::identity(kernels.layout, rows);
-    return {kernels, kernels.layout, order, quantize_weight(w.view(), Scheme::per_row()), std::vector<float>(rows, 0.1f)};
+    return {kernels, kernels.layout, order, quantize_weight(w.view(), Scheme::per_row()),
+            std::vector<float>(rows, 0.1f)};
   }
 };
 
@@ -143,7 +144,9 @@ struct Step {
   std::vector<RowRange> ranges;
 
   Step(const Backend& backend, const Sizes& s)
-      : o(backend, s[0], s[1], 4 * s[1], true), units(static_cast<std::size_t>(s[1])), padded(o.weights.channels() / 4) {
+      : o(backend, s[0], s[1], 4 * s[1], true),
+        units(static_cast<std::size_t>(s[1])),
+        padded(o.weights.channels() / 4) {
     const std::size_t rows = o.lhs.rows;
     gates.assign(rows * 4 * padded, 0.25f);
     c.assign(rows * padded, 0.5f);
@@ -180,7 +183,8 @@ void run_quantize_rows(benchmark::State& state, const Backend& backend, const Si
   const Tensor x = random_input({s[0], s[1]}, 1);
   const Linear layer(random_tensor({40, s[1]}, 1, 2).view(), {});  // every staged value goes into its sums
   const auto product = [&](const Backend& on) { return Linear::from_float(layer, Scheme::per_row(), &on).forward(x); };
-  if (product(backend).data != product(find_backend("scalar")).data) return state.SkipWithError("the rows differ from the scalar backend's");
+  if (product(backend).data != product(find_backend("scalar")).data)
+    return state.SkipWithError("the rows differ from the scalar backend's");
   const Kernels& kernels = backend.kernels->int8;
   const std::size_t stride = staged_stride(kernels, cols);
   std::vector<RowScale> scales(rows);

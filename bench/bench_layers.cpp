@@ -52,17 +52,18 @@ double sqnr(const Tensor& reference, const Tensor& out) {
   return 10 * std::log10(signal / noise);
 }
 
-/// Empty if y is what it should be: int8 and float near each other, and its first and last row, alone and on the scalar backend,
-/// the same bits.
-/// `other` is the same layer in the other arithmetic, `plain` the layer that was timed, on the scalar backend.
+/// Empty if y is what it should be: int8 and float near each other, and its first and last row, alone and on the scalar
+/// backend, the same bits. `other` is the same layer in the other arithmetic, `plain` the layer that was timed, on the
+/// scalar backend.
 template <class Other, class Plain>
 std::string check_linear(const Sizes& s, const Other& other, const Plain& plain, const Tensor& x, const Tensor& y) {
   if (!(sqnr(other.forward(x), y) > 30)) return "int8 and float are not near each other";
   for (std::int64_t row : {std::int64_t{0}, s[0] - 1}) {
     const auto from = static_cast<std::size_t>(row * s[1]), at = static_cast<std::size_t>(row * s[2]);
-    const Tensor one = plain.forward(
-        Tensor(Shape{1, s[1]}, {x.data.begin() + static_cast<long>(from), x.data.begin() + static_cast<long>(from) + s[1]}));
-    if (!same_bits(one.data.data(), y.data.data() + at, one.data.size())) return "the output differs from the scalar backend's";
+    const Tensor one = plain.forward(Tensor(
+        Shape{1, s[1]}, {x.data.begin() + static_cast<long>(from), x.data.begin() + static_cast<long>(from) + s[1]}));
+    if (!same_bits(one.data.data(), y.data.data() + at, one.data.size()))
+      return "the output differs from the scalar backend's";
   }
   return "";
 }
@@ -78,7 +79,8 @@ std::string check_lstm(const Sizes& s, const Other& other, const Plain& plain, c
       std::copy_n(x.data.begin() + (t * batch + b) * s[0], s[0], part.data.begin() + t * s[0]);
     const Tensor one = plain.forward(part).output;
     for (std::int64_t t = 0; t < steps; ++t) {
-      if (!same_bits(one.data.data() + t * s[1], y.data.data() + (t * batch + b) * s[1], static_cast<std::size_t>(s[1]))) {
+      if (!same_bits(one.data.data() + t * s[1], y.data.data() + (t * batch + b) * s[1],
+                     static_cast<std::size_t>(s[1]))) {
         return "the output differs from the scalar backend's";
       }
     }

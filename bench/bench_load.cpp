@@ -1,7 +1,7 @@
 // Loading an int8 model, and quantizing its float form while it is loaded: bytes a second and peak memory.
 //   bench_load [--rows N] [--cols K] [--layers L] [--folder DIR] [--runs R]
-// Writes L Linear layers of [N, K] (default: one of 32,000 x 2,048, 65 MB as int8) to DIR, float and int8, and reads them back
-// from the page cache on one thread, each run in a process of its own.
+// Writes L Linear layers of [N, K] (default: one of 32,000 x 2,048, 65 MB as int8) to DIR, float and int8, and reads
+// them back from the page cache on one thread, each run in a process of its own.
 #include <bytegate/model_file.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -123,7 +123,8 @@ int main(int argc, char** argv) try {
   const LoadOptions quantizing{.quantize = &quantize};
   save_model(load_model(floats, quantizing), int8s);
 
-  const double weights = static_cast<double>(a.rows * a.cols * a.layers), tensor = static_cast<double>(a.rows * a.cols) * 4;
+  const double weights = static_cast<double>(a.rows * a.cols * a.layers),
+               tensor = static_cast<double>(a.rows * a.cols) * 4;
   const Figures load = median(a.runs, [&] { return load_model(int8s); });
   const Figures quantized = median(a.runs, [&] { return load_model(floats, quantizing); });
   std::filesystem::remove(floats);
@@ -137,8 +138,8 @@ int main(int argc, char** argv) try {
               static_cast<long long>(a.rows), static_cast<long long>(a.cols), a.runs);
   std::printf("load int8:      %7.1f MB in %7.1f ms, %5.2f GB/s; peak memory %6.1f MB, limit %6.1f MB\n", weights / 1e6,
               load.seconds * 1e3, weights / load.seconds / 1e9, load.peak / 1e6, limit / 1e6);
-  std::printf("quantize float: %7.1f MB in %7.1f ms, %5.2f GB/s; peak memory %6.1f MB, limit %6.1f MB\n", weights * 4 / 1e6,
-              quantized.seconds * 1e3, weights * 4 / quantized.seconds / 1e9, quantized.peak / 1e6,
+  std::printf("quantize float: %7.1f MB in %7.1f ms, %5.2f GB/s; peak memory %6.1f MB, limit %6.1f MB\n",
+              weights * 4 / 1e6, quantized.seconds * 1e3, weights * 4 / quantized.seconds / 1e9, quantized.peak / 1e6,
               (limit + tensor) / 1e6);
   return 0;
 } catch (const std::exception& error) {

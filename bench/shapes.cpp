@@ -26,7 +26,8 @@ Sizes parse(const std::string& flag, const std::string& text, std::size_t count)
     sizes.push_back(size);
   }
   if (sizes.size() != count) {
-    std::fprintf(stderr, "--%s=%s: expected %zu sizes of 1 or more, with commas between\n", flag.c_str(), text.c_str(), count);
+    std::fprintf(stderr, "--%s=%s: expected %zu sizes of 1 or more, with commas between\n", flag.c_str(), text.c_str(),
+                 count);
     std::exit(2);
   }
   return sizes;
@@ -34,7 +35,8 @@ Sizes parse(const std::string& flag, const std::string& text, std::size_t count)
 
 }  // namespace
 
-std::map<std::string, std::vector<Sizes>> parse_flags(int& argc, char** argv, const std::vector<std::pair<std::string, std::size_t>>& flags) {
+std::map<std::string, std::vector<Sizes>> parse_flags(int& argc, char** argv,
+                                                      const std::vector<std::pair<std::string, std::size_t>>& flags) {
   std::map<std::string, std::vector<Sizes>> shapes;
   for (const auto& [flag, count] : flags) {
     const std::string prefix = "--" + flag + "=";
@@ -60,7 +62,8 @@ const Backend& plain_backend() {
   std::exit(1);
 }
 
-std::string name_of(const std::string& kind, const Backend& backend, const std::vector<const char*>& letters, const Sizes& sizes) {
+std::string name_of(const std::string& kind, const Backend& backend, const std::vector<const char*>& letters,
+                    const Sizes& sizes) {
   std::string name = kind + "/" + backend.name;
   for (std::size_t i = 0; i < sizes.size(); ++i) name += std::string("/") + letters[i] + ":" + std::to_string(sizes[i]);
   return name;

@@ -71,7 +71,8 @@ class TemporaryFile {
 
   void rename_to(const std::filesystem::path& target) {
     struct stat old = {};
-    if (::stat(target.c_str(), &old) == 0 && ::fchmod(fd_, old.st_mode & 0777) != 0) fail_io("write", shown_, errno_text(errno));
+    if (::stat(target.c_str(), &old) == 0 && ::fchmod(fd_, old.st_mode & 0777) != 0)
+      fail_io("write", shown_, errno_text(errno));
     // Without it a crash of the machine could leave the new name with no content.
     if (::fsync(fd_) != 0) fail_io("write", shown_, errno_text(errno));
     const int fd = fd_;

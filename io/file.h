@@ -27,9 +27,9 @@ class InputFile {
   std::uint64_t size_ = 0;
 };
 
-/// Writes what `produce` passes to its argument, one piece after the other, to a temporary file beside `path`, syncs it to the
-/// disk and renames it to `path`. A symbolic link is followed. Where this fails, or `produce` throws, the old file stays as
-/// it was and the temporary file is gone.
+/// Writes what `produce` passes to its argument, one piece after the other, to a temporary file beside `path`, syncs it
+/// to the disk and renames it to `path`. A symbolic link is followed. Where this fails, or `produce` throws, the old
+/// file stays as it was and the temporary file is gone.
 using ByteSink = std::function<void(std::span<const std::byte> piece)>;
 void write_file(const std::filesystem::path& path, const std::function<void(const ByteSink&)>& produce);
 

@@ -34,7 +34,9 @@ float from_half(std::uint16_t half) {
 
 }  // namespace
 
-bool is_float_dtype(std::string_view dtype) { return dtype == "F32" || dtype == "F16" || dtype == "BF16" || dtype == "F64"; }
+bool is_float_dtype(std::string_view dtype) {
+  return dtype == "F32" || dtype == "F16" || dtype == "BF16" || dtype == "F64";
+}
 
 bool read_floats(const SafetensorsFile& file, const StoredTensor& tensor, std::uint64_t first, std::span<float> out) {
   if (tensor.dtype == "F32") {

@@ -69,7 +69,8 @@ class Diagnosis {
     }
     if (const auto base = base_of(name, "_raw")) {
       return in_place(*base, {name},
-                      " (weight drop, as AWD-LSTM has it); it is that weight at inference: scripts/torch_to_safetensors.py renames it");
+                      " (weight drop, as AWD-LSTM has it); it is that weight at inference: "
+                      "scripts/torch_to_safetensors.py renames it");
     }
     return "";
   }
@@ -88,31 +89,39 @@ class Diagnosis {
                       std::string(" (torch.nn.utils.parametrizations.spectral_norm); ") + kFolded);
     }
     return in_place(base, {name},
-                    " (torch.nn.utils.parametrize); call torch.nn.utils.parametrize.remove_parametrizations before the model is saved");
+                    " (torch.nn.utils.parametrize); call torch.nn.utils.parametrize.remove_parametrizations before the "
+                    "model is saved");
   }
 
   std::string cell() const {
     const auto &ih = find("weight_ih")->shape, &hh = find("weight_hh")->shape;
-    const std::string tensors = module_text(prefix_) + " has " + quoted("weight_ih") + " and " + quoted("weight_hh") + " without _l0, ";
-    if (ih.size() != 2 || hh.size() != 2 || hh[1] <= 0 || ih[0] != hh[0] || hh[0] % hh[1] != 0) return tensors + "as a recurrent cell has";
+    const std::string tensors =
+        module_text(prefix_) + " has " + quoted("weight_ih") + " and " + quoted("weight_hh") + " without _l0, ";
+    if (ih.size() != 2 || hh.size() != 2 || hh[1] <= 0 || ih[0] != hh[0] || hh[0] % hh[1] != 0)
+      return tensors + "as a recurrent cell has";
     if (hh[0] / hh[1] == 4) {
       return tensors +
-             "as torch.nn.LSTMCell has: one step, of which the loop is in the model's own code; where that is the loop of torch.nn.LSTM, "
+             "as torch.nn.LSTMCell has: one step, of which the loop is in the model's own code; where that is the loop "
+             "of torch.nn.LSTM, "
              "scripts/torch_to_safetensors.py --lstm-cells renames them to those of an LSTM";
     }
-    const std::string kind = hh[0] / hh[1] == 3 ? "torch.nn.GRUCell" : hh[0] == hh[1] ? "torch.nn.RNNCell" : "a recurrent cell";
+    const std::string kind = hh[0] / hh[1] == 3 ? "torch.nn.GRUCell"
+                             : hh[0] == hh[1]   ? "torch.nn.RNNCell"
+                                                : "a recurrent cell";
     return tensors + "as " + kind + " has, which this library does not have";
   }
 
   std::string not_here(const std::string& name, const std::string& kind, const std::string& shape = "") const {
-    return module_text(prefix_) + " has " + quoted(name) + shape + ", as " + kind + " has, which this library does not have";
+    return module_text(prefix_) + " has " + quoted(name) + shape + ", as " + kind +
+           " has, which this library does not have";
   }
 
   std::string other_weight(const StoredTensor& weight) const {
     const std::size_t rank = weight.shape.size();
     const std::string shape = ' ' + list_text(weight.shape);
     if (rank == 1) return not_here("weight", "a normalization such as torch.nn.LayerNorm", shape);
-    if (rank >= 3 && rank <= 5) return not_here("weight", "a convolution (torch.nn.Conv" + std::to_string(rank - 2) + "d)", shape);
+    if (rank >= 3 && rank <= 5)
+      return not_here("weight", "a convolution (torch.nn.Conv" + std::to_string(rank - 2) + "d)", shape);
     return "";
   }
 
@@ -122,11 +131,14 @@ class Diagnosis {
 
 }  // namespace
 
-std::string incomplete_note(const std::string& prefix, const ModuleTensors& tensors) { return Diagnosis(prefix, tensors).sentence(); }
+std::string incomplete_note(const std::string& prefix, const ModuleTensors& tensors) {
+  return Diagnosis(prefix, tensors).sentence();
+}
 
 std::string incomplete_note(const TensorNames& names, const std::string& prefix) {
   ModuleTensors tensors;
-  for (auto item = names.tensors().lower_bound(prefix); item != names.tensors().end() && item->first.starts_with(prefix); ++item) {
+  for (auto item = names.tensors().lower_bound(prefix);
+       item != names.tensors().end() && item->first.starts_with(prefix); ++item) {
     tensors.emplace(item->first.substr(prefix.size()), item->second);
   }
   return incomplete_note(prefix, tensors);

@@ -71,7 +71,8 @@ class TreeBuilder : public JsonEvents {
   }
   void start_object() override { open(JsonValue::Kind::object); }
   void key(std::string name) override {
-    if (!open_.back().names.insert(name).second) fail_bad_file(what_, "the key " + in_quotes(name) + " appears twice in one object");
+    if (!open_.back().names.insert(name).second)
+      fail_bad_file(what_, "the key " + in_quotes(name) + " appears twice in one object");
     open_.back().value.keys.push_back(std::move(name));
   }
   void end_object() override { close(); }
@@ -129,7 +130,8 @@ const JsonValue* JsonValue::find(std::string_view key) const {
 
 JsonValue parse_json(const std::string& text, const std::string& what) {
   if (text.size() > kMaxJsonText) {
-    fail_bad_file(what, std::to_string(text.size()) + " bytes of JSON; at most " + std::to_string(kMaxJsonText) + " are accepted");
+    fail_bad_file(what, std::to_string(text.size()) + " bytes of JSON; at most " + std::to_string(kMaxJsonText) +
+                            " are accepted");
   }
   if (text.find('\0') != std::string::npos) fail_bad_file(what, "a zero byte in the JSON");
   TreeBuilder builder(what);
@@ -178,8 +180,10 @@ std::string json_string(const std::string& text) {
     read_json(out, reader);
   } catch (const Error&) {
     std::string ascii = text;
-    std::ranges::replace_if(ascii, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
-    throw Error(ErrorCode::invalid_argument, "the text " + in_quotes(ascii) + " is not valid UTF-8, which safetensors files need");
+    std::ranges::replace_if(
+        ascii, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
+    throw Error(ErrorCode::invalid_argument,
+                "the text " + in_quotes(ascii) + " is not valid UTF-8, which safetensors files need");
   }
   return out;
 }

@@ -1,4 +1,5 @@
-// JSON as the library's files use it. nlohmann/json does the work, in json.cpp alone: its templates take a hundred kilobytes a file.
+// JSON as the library's files use it. nlohmann/json does the work, in json.cpp alone: its templates take a hundred
+// kilobytes a file.
 #pragma once
 
 #include <cstddef>
@@ -28,8 +29,8 @@ class JsonEvents {
   [[noreturn]] virtual void syntax_error(std::size_t position, const std::string& problem) = 0;
 };
 
-/// The longest text that parse_json takes. The tree takes some 20 times the text's memory, so both are bounded; real architectures
-/// have a few thousand bytes.
+/// The longest text that parse_json takes. The tree takes some 20 times the text's memory, so both are bounded; real
+/// architectures have a few thousand bytes.
 inline constexpr std::size_t kMaxJsonText = std::size_t{1} << 20;
 
 void read_json(std::string_view text, JsonEvents& events);

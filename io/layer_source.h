@@ -22,7 +22,7 @@ struct LayerFile {
   const SafetensorsFile& file;
   const TensorNames& names;
   const Backend* backend = nullptr;
-  std::optional<Scheme> scheme{};  ///< of layers with int8 weights that do not have their own
+  std::optional<Scheme> scheme{};             ///< of layers with int8 weights that do not have their own
   const QuantizeOptions* quantize = nullptr;  ///< as LoadOptions::quantize
 };
 

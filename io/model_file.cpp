@@ -29,7 +29,8 @@ std::vector<std::string> prefixes_of(const Plan& plan) {
   return prefixes;
 }
 
-void check_all_used(const LayerReader& reader, const SafetensorsFile& file, const Plan& plan, const LoadOptions& options) {
+void check_all_used(const LayerReader& reader, const SafetensorsFile& file, const Plan& plan,
+                    const LoadOptions& options) {
   const std::vector<std::string> unused = reader.unused();
   if (unused.empty() || options.ignore_extra) return;
   std::string message = "no layer of the model uses the tensors " + detail::names_text(unused) +
@@ -46,8 +47,8 @@ struct FileNames {
 
 FileNames file_names(const NamedLayers& layers, const std::vector<std::string>& prefixes) {
   if (!prefixes.empty() && prefixes.size() != layers.size()) {
-    throw Error(ErrorCode::invalid_argument, "tensor_prefixes has " + std::to_string(prefixes.size()) + " entries for " +
-                                                 std::to_string(layers.size()) + " layers");
+    throw Error(ErrorCode::invalid_argument, "tensor_prefixes has " + std::to_string(prefixes.size()) +
+                                                 " entries for " + std::to_string(layers.size()) + " layers");
   }
   FileNames names{layers, prefixes};
   for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -55,14 +56,16 @@ FileNames file_names(const NamedLayers& layers, const std::vector<std::string>& 
       names.prefixes.push_back(layers[i].name + '.');
     } else if (!prefixes[i].empty()) {
       if (prefixes[i].size() < 2 || prefixes[i].back() != '.')
-        throw Error(ErrorCode::invalid_argument, "the tensor prefix " + detail::in_quotes(prefixes[i]) + " does not end in a name and a dot");
+        throw Error(ErrorCode::invalid_argument,
+                    "the tensor prefix " + detail::in_quotes(prefixes[i]) + " does not end in a name and a dot");
       names.layers[i].name = prefixes[i].substr(0, prefixes[i].size() - 1);
     }
   }
   return names;
 }
 
-SafetensorsWriter writer_of(const NamedLayers& layers, const std::vector<std::string>& prefixes, const char* layers_key) {
+SafetensorsWriter writer_of(const NamedLayers& layers, const std::vector<std::string>& prefixes,
+                            const char* layers_key) {
   const FileNames names = file_names(layers, prefixes);
   SafetensorsWriter writer;
   detail::write_metadata(names.layers, layers_key, writer);

@@ -55,8 +55,8 @@ ModelMetadata read_metadata(const SafetensorsFile& file) {
     return metadata;
   }
   if (get(kVersionKey) != kVersion) {
-    fail_bad_file(file.what(),
-                  "the format version is " + in_quotes(get(kVersionKey)) + "; this library reads version " + in_quotes(kVersion));
+    fail_bad_file(file.what(), "the format version is " + in_quotes(get(kVersionKey)) +
+                                   "; this library reads version " + in_quotes(kVersion));
   }
   metadata.layers = get(kLayersKey);
   if (const std::string scheme = get(kSchemeKey); !scheme.empty()) {
@@ -74,9 +74,10 @@ void write_metadata(const NamedLayers& layers, const char* layers_key, Safetenso
   writer.set_metadata(kVersionKey, kVersion);
   const std::string text = architecture_text(layers);
   if (text.size() > kMaxJsonText) {
-    throw Error(ErrorCode::invalid_argument, "the architecture of these " + std::to_string(layers.size()) + " layers takes " +
-                                                 std::to_string(text.size()) + " bytes of JSON; at most " +
-                                                 std::to_string(kMaxJsonText) + " can be read again");
+    throw Error(ErrorCode::invalid_argument, "the architecture of these " + std::to_string(layers.size()) +
+                                                 " layers takes " + std::to_string(text.size()) +
+                                                 " bytes of JSON; at most " + std::to_string(kMaxJsonText) +
+                                                 " can be read again");
   }
   writer.set_metadata(layers_key, text);
   if (const auto scheme = common_scheme(layers)) writer.set_metadata(kSchemeKey, to_string(*scheme));

@@ -18,11 +18,12 @@ inline constexpr const char* kLayersKey = "layers";    ///< an architecture whos
 inline constexpr const char* kGuessedKey = "guessed";  ///< "true": the architecture was guessed from sizes
 
 struct ModelMetadata {
-  bool is_ours = false;  ///< written by this library; else a state dict of PyTorch's, which may have an architecture too
+  bool is_ours =
+      false;  ///< written by this library; else a state dict of PyTorch's, which may have an architecture too
   std::string name = "Sequential";
   std::string architecture;  ///< empty if there is none, or none of this library's form
   std::string layers;
-  bool guessed = false;           ///< the architecture
+  bool guessed = false;            ///< the architecture
   std::vector<std::string> notes;  ///< about what was ignored, a sentence each
   std::optional<Scheme> scheme;
 };
@@ -30,11 +31,12 @@ struct ModelMetadata {
 /// Whether this library gives the metadata key a meaning of its own.
 bool is_own_metadata_key(std::string_view key);
 
-/// An `architecture` that is another program's (a model's name, say) is left out, with a note. Throws Error (bad_file) for a version or scheme that is not known.
+/// An `architecture` that is another program's (a model's name, say) is left out, with a note. Throws Error (bad_file)
+/// for a version or scheme that is not known.
 ModelMetadata read_metadata(const SafetensorsFile& file);
 
-/// Format, version and scheme, and the layers under `layers_key`. Throws Error (invalid_argument) if the layers' text would be longer
-/// than read_metadata's caller accepts.
+/// Format, version and scheme, and the layers under `layers_key`. Throws Error (invalid_argument) if the layers' text
+/// would be longer than read_metadata's caller accepts.
 void write_metadata(const NamedLayers& layers, const char* layers_key, SafetensorsWriter& writer);
 
 }  // namespace bytegate::detail

@@ -57,8 +57,7 @@ std::string_view as_text(std::span<const std::byte> bytes) {
 std::map<std::string, StoredTensor> tensors_of(std::vector<detail::HeaderEntry> entries) {
   std::map<std::string, StoredTensor> tensors;
   for (detail::HeaderEntry& e : entries) {
-    tensors.emplace(std::move(e.name),
-                    StoredTensor{std::move(e.dtype), std::move(e.shape), e.begin, e.end - e.begin});
+    tensors.emplace(std::move(e.name), StoredTensor{std::move(e.dtype), std::move(e.shape), e.begin, e.end - e.begin});
   }
   return tensors;
 }
@@ -95,9 +94,9 @@ SafetensorsFile SafetensorsFile::parse(std::vector<std::byte> bytes, const std::
 
 void SafetensorsFile::read(const StoredTensor& tensor, std::uint64_t first, std::span<std::byte> out) const {
   if (first > tensor.bytes || out.size() > tensor.bytes - first) {
-    throw Error(ErrorCode::invalid_argument, "SafetensorsFile::read: " + std::to_string(out.size()) + " bytes from byte " +
-                                                 std::to_string(first) + " of a tensor that has " +
-                                                 std::to_string(tensor.bytes));
+    throw Error(ErrorCode::invalid_argument, "SafetensorsFile::read: " + std::to_string(out.size()) +
+                                                 " bytes from byte " + std::to_string(first) +
+                                                 " of a tensor that has " + std::to_string(tensor.bytes));
   }
   bytes_->read(tensor.offset + first, out);
 }
@@ -124,7 +123,9 @@ std::vector<T> read_all(const SafetensorsFile& file, const std::string& name, st
 
 }  // namespace
 
-std::vector<float> SafetensorsFile::floats(const std::string& name) const { return read_all<float>(*this, name, "F32"); }
+std::vector<float> SafetensorsFile::floats(const std::string& name) const {
+  return read_all<float>(*this, name, "F32");
+}
 std::vector<std::int8_t> SafetensorsFile::int8s(const std::string& name) const {
   return read_all<std::int8_t>(*this, name, "I8");
 }

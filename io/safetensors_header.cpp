@@ -23,8 +23,8 @@ constexpr Dtype kDtypes[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}
 
 constexpr std::uint64_t kMaxNumber = std::numeric_limits<std::int64_t>::max();
 
-/// Receives the header's JSON piece by piece. Anything out of place throws at once, so nesting cannot go deeper than the
-/// format's own three levels.
+/// Receives the header's JSON piece by piece. Anything out of place throws at once, so nesting cannot go deeper than
+/// the format's own three levels.
 class HeaderReader : public JsonEvents {
  public:
   HeaderReader(std::uint64_t data_size, const std::string& what) : data_size_(data_size), what_(what) {}
@@ -37,7 +37,8 @@ class HeaderReader : public JsonEvents {
   void number(std::optional<std::uint64_t> whole, std::string_view text) override {
     if (whole && where_ != Where::shape && where_ != Where::offsets) fail_kind("a number");
     const bool negative = text.front() == '-' && text.find_first_of(".eE") == std::string_view::npos;
-    if (!whole || *whole > kMaxNumber) fail_kind((negative ? "the negative number " : "the number ") + std::string(text.substr(0, 40)));
+    if (!whole || *whole > kMaxNumber)
+      fail_kind((negative ? "the negative number " : "the number ") + std::string(text.substr(0, 40)));
     if (where_ == Where::shape) {
       entry_.shape.push_back(static_cast<std::int64_t>(*whole));
     } else {
@@ -124,7 +125,9 @@ class HeaderReader : public JsonEvents {
   enum class Where { outside, root, metadata, entry, shape, offsets };
 
   [[noreturn]] void fail(const std::string& message) const { fail_bad_file(what_, message); }
-  [[noreturn]] void fail_entry(const std::string& message) const { fail("tensor " + in_quotes(entry_.name) + ' ' + message); }
+  [[noreturn]] void fail_entry(const std::string& message) const {
+    fail("tensor " + in_quotes(entry_.name) + ' ' + message);
+  }
 
   /// A value of a kind that cannot be where it is.
   [[noreturn]] void fail_kind(const std::string& kind) const {
@@ -144,7 +147,8 @@ class HeaderReader : public JsonEvents {
       case Where::entry:
         break;
     }
-    fail_entry("has " + key_ + " that is " + kind + "; it must be " + (key_ == "dtype" ? "a string" : "an array of integers"));
+    fail_entry("has " + key_ + " that is " + kind + "; it must be " +
+               (key_ == "dtype" ? "a string" : "an array of integers"));
   }
 
   void check_entry() const {
@@ -154,13 +158,15 @@ class HeaderReader : public JsonEvents {
     const std::string range = "data_offsets [" + std::to_string(entry_.begin) + ", " + std::to_string(entry_.end) + "]";
     if (entry_.begin > entry_.end) fail_entry("has " + range + ", which end before they begin");
     if (entry_.end > data_size_) {
-      fail_entry("has " + range + ", which reach past the " + std::to_string(data_size_) + " bytes of data in the file");
+      fail_entry("has " + range + ", which reach past the " + std::to_string(data_size_) +
+                 " bytes of data in the file");
     }
     const std::int64_t bytes = tensor_bytes(entry_.shape, dtype_size(entry_.dtype));
     if (bytes < 0) fail_entry("has shape " + list_text(entry_.shape) + ", whose size overflows 63 bits");
     if (static_cast<std::uint64_t>(bytes) != entry_.end - entry_.begin) {
-      fail_entry("has shape " + list_text(entry_.shape) + " of " + entry_.dtype + ", which takes " + std::to_string(bytes) +
-                 " bytes, but " + range + ", which hold " + std::to_string(entry_.end - entry_.begin));
+      fail_entry("has shape " + list_text(entry_.shape) + " of " + entry_.dtype + ", which takes " +
+                 std::to_string(bytes) + " bytes, but " + range + ", which hold " +
+                 std::to_string(entry_.end - entry_.begin));
     }
   }
 
@@ -191,8 +197,8 @@ void check_contiguous(const std::vector<HeaderEntry>& entries, std::uint64_t dat
   for (const HeaderEntry& entry : entries) {
     if (entry.begin > position) {
       fail_bad_file(what, "bytes " + std::to_string(position) + " to " + std::to_string(entry.begin) +
-                              " of the data belong to no tensor; tensor " + in_quotes(entry.name) + " must begin at byte " +
-                              std::to_string(position));
+                              " of the data belong to no tensor; tensor " + in_quotes(entry.name) +
+                              " must begin at byte " + std::to_string(position));
     }
     if (entry.begin < position) {
       fail_bad_file(what, "tensor " + in_quotes(entry.name) + " begins at byte " + std::to_string(entry.begin) +
@@ -235,21 +241,23 @@ std::int64_t tensor_bytes(const std::vector<std::int64_t>& shape, std::uint64_t 
 
 std::uint64_t read_header_size(std::string_view prefix, std::uint64_t file_size, const std::string& what) {
   if (file_size < 8) {
-    fail_bad_file(what,
-                  "the file has " + std::to_string(file_size) + " bytes; a safetensors file begins with an 8-byte header length");
+    fail_bad_file(what, "the file has " + std::to_string(file_size) +
+                            " bytes; a safetensors file begins with an 8-byte header length");
   }
   std::uint64_t size = 0;
-  for (std::size_t i = 0; i < 8; ++i) size |= static_cast<std::uint64_t>(static_cast<unsigned char>(prefix[i])) << (8 * i);
+  for (std::size_t i = 0; i < 8; ++i)
+    size |= static_cast<std::uint64_t>(static_cast<unsigned char>(prefix[i])) << (8 * i);
   if (size > kMaxHeaderBytes || size > file_size - 8) refuse_pytorch_file(prefix, what);
   if (size > kMaxHeaderBytes) {
-    fail_bad_file(what, "the header length is " + std::to_string(size) + "; at most " + std::to_string(kMaxHeaderBytes) +
-                            " is accepted (is this a safetensors file?)");
+    fail_bad_file(what, "the header length is " + std::to_string(size) + "; at most " +
+                            std::to_string(kMaxHeaderBytes) + " is accepted (is this a safetensors file?)");
   }
   if (size > file_size - 8) {
     fail_bad_file(what, "the header length is " + std::to_string(size) + ", but only " + std::to_string(file_size - 8) +
                             " bytes follow it");
   }
-  if (size < 2) fail_bad_file(what, "the header length is " + std::to_string(size) + "; the shortest header, {}, takes 2 bytes");
+  if (size < 2)
+    fail_bad_file(what, "the header length is " + std::to_string(size) + "; the shortest header, {}, takes 2 bytes");
   return size;
 }
 
@@ -258,11 +266,13 @@ Header parse_header(std::string_view text, std::uint64_t data_size, const std::s
     fail_bad_file(what, "the header begins with " + in_quotes(text.substr(0, 1)) + "; it must begin with {");
   // The JSON parser would take a zero byte for the end of the text and leave what follows unread.
   if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos) {
-    fail_bad_file(what, "the header has a zero byte at byte " + std::to_string(zero) + "; it may be padded with spaces only");
+    fail_bad_file(what,
+                  "the header has a zero byte at byte " + std::to_string(zero) + "; it may be padded with spaces only");
   }
   const std::size_t last = text.find_last_not_of(' ');
   if (text[last] == '\n' || text[last] == '\r' || text[last] == '\t') {
-    fail_bad_file(what, "the header is padded with " + in_quotes(text.substr(last, 1)) + "; it may be padded with spaces only");
+    fail_bad_file(
+        what, "the header is padded with " + in_quotes(text.substr(last, 1)) + "; it may be padded with spaces only");
   }
   HeaderReader reader(data_size, what);
   read_json(text, reader);

@@ -1,4 +1,5 @@
-// The JSON header of a safetensors file, read and checked without building a tree: memory stays in proportion to the text.
+// The JSON header of a safetensors file, read and checked without building a tree: memory stays in proportion to the
+// text.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,8 @@ struct Header {
   std::vector<HeaderEntry> entries;  ///< in the order of their data
 };
 
-/// The header's length from the first 8 bytes of a file (`prefix` holds those the file has, at most 8). Throws Error (bad_file).
+/// The header's length from the first 8 bytes of a file (`prefix` holds those the file has, at most 8). Throws Error
+/// (bad_file).
 std::uint64_t read_header_size(std::string_view prefix, std::uint64_t file_size, const std::string& what);
 
 /// Everything the format asks of the header; `data_size` is what follows it in the file. Throws Error (bad_file).

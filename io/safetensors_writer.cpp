@@ -36,7 +36,8 @@ void SafetensorsWriter::add(const std::string& name, std::string_view dtype, std
   Entry entry{name, std::string(dtype), {shape.begin(), shape.end()}, 0, std::move(produce)};
   const std::int64_t bytes = detail::tensor_bytes(entry.shape, element);
   if (bytes < 0) {
-    fail_argument(tensor + " has shape " + detail::list_text(shape) + " of " + entry.dtype + ", which takes more than 2^63 bytes");
+    fail_argument(tensor + " has shape " + detail::list_text(shape) + " of " + entry.dtype +
+                  ", which takes more than 2^63 bytes");
   }
   entry.bytes = static_cast<std::uint64_t>(bytes);
   if (!names_.insert(name).second) fail_argument(tensor + " was added already");
@@ -71,7 +72,8 @@ std::string SafetensorsWriter::header() const {
   text += '{';
   if (!metadata_.empty()) {
     text += detail::json_string(std::string(detail::kMetadataKey)) + ":{";
-    for (const auto& [key, value] : metadata_) text += detail::json_string(key) + ':' + detail::json_string(value) + ',';
+    for (const auto& [key, value] : metadata_)
+      text += detail::json_string(key) + ':' + detail::json_string(value) + ',';
     text.back() = '}';
     text += ',';
   }
@@ -92,8 +94,8 @@ std::string SafetensorsWriter::header() const {
   text.append((8 - text.size() % 8) % 8, ' ');
   const std::uint64_t size = text.size() - 8;
   if (size > detail::kMaxHeaderBytes) {
-    fail_argument("the names, shapes and metadata take " + std::to_string(size) + " bytes of header; the format allows " +
-                  std::to_string(detail::kMaxHeaderBytes));
+    fail_argument("the names, shapes and metadata take " + std::to_string(size) +
+                  " bytes of header; the format allows " + std::to_string(detail::kMaxHeaderBytes));
   }
   for (std::size_t i = 0; i < 8; ++i) text[i] = static_cast<char>(static_cast<unsigned char>(size >> (8 * i)));
   return text;
@@ -109,8 +111,8 @@ void SafetensorsWriter::write(const Sink& sink) const {
       if (written <= entry.bytes) sink(piece);
     });
     if (written != entry.bytes) {
-      fail_argument("tensor " + detail::in_quotes(entry.name) + " takes " + std::to_string(entry.bytes) + " bytes, but " +
-                    std::to_string(written) + " were produced");
+      fail_argument("tensor " + detail::in_quotes(entry.name) + " takes " + std::to_string(entry.bytes) +
+                    " bytes, but " + std::to_string(written) + " were produced");
     }
   }
 }

@@ -29,14 +29,16 @@ std::string in_quotes(std::string_view text) { return '"' + printable(text) + '"
 std::string list_text(std::span<const std::int64_t> values) {
   constexpr std::size_t kMost = 16;
   std::string out = "[";
-  for (std::size_t i = 0; i < std::min(kMost, values.size()); ++i) out += (i == 0 ? "" : ", ") + std::to_string(values[i]);
+  for (std::size_t i = 0; i < std::min(kMost, values.size()); ++i)
+    out += (i == 0 ? "" : ", ") + std::to_string(values[i]);
   if (values.size() > kMost) out += ", and " + std::to_string(values.size() - kMost) + " more";
   return out + "]";
 }
 
 std::string names_text(std::span<const std::string> names, std::size_t most) {
   std::string out;
-  for (const std::string& name : names.first(std::min(most, names.size()))) out += (out.empty() ? "" : ", ") + in_quotes(name);
+  for (const std::string& name : names.first(std::min(most, names.size())))
+    out += (out.empty() ? "" : ", ") + in_quotes(name);
   if (names.size() > most) out += " and " + std::to_string(names.size() - most) + " more";
   return out;
 }

@@ -41,8 +41,8 @@ std::span<const LayerKind> layer_kinds() noexcept {
   using namespace detail;
   // name, title, has tensors, quantized by default, quantizes activations, make, outline, mark, name hint
   static constexpr std::array kKinds{
-      LayerKind{"embedding", "an Embedding", true, false, false, in_usual_environment<make_embedding>, outline_embedding,
-                "weight", "emb"},
+      LayerKind{"embedding", "an Embedding", true, false, false, in_usual_environment<make_embedding>,
+                outline_embedding, "weight", "emb"},
       LayerKind{"lstm", "an LSTM", true, true, true, in_usual_environment<make_lstm>, outline_lstm, "weight_ih_l0"},
       LayerKind{"linear", "a Linear", true, true, true, in_usual_environment<make_linear>, outline_linear, "weight"},
       LayerKind{"relu", "a ReLU", false, false, false, make_relu},

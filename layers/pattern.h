@@ -6,8 +6,8 @@
 
 namespace bytegate::detail {
 
-/// Whether `pattern` matches all of `name`: * stands for any number of characters, ? for one; every other character for itself.
-/// Takes time in proportion to the product of both lengths at most.
+/// Whether `pattern` matches all of `name`: * stands for any number of characters, ? for one; every other character for
+/// itself. Takes time in proportion to the product of both lengths at most.
 inline bool matches_pattern(std::string_view pattern, std::string_view name) noexcept {
   constexpr std::size_t none = std::string_view::npos;
   std::size_t p = 0, n = 0;

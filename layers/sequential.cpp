@@ -95,8 +95,9 @@ void run(const std::vector<NamedLayer>& layers, View input, TensorView y, Worksp
 
 void Sequential::prepare(const Shape& x, ConstTensorView y, bool indices, ModelState* state) const {
   if (indices != takes_indices()) {
-    throw Error(ErrorCode::invalid_argument, indices ? "this model does not begin with an Embedding and takes floats, not indices"
-                                                     : "this model begins with an Embedding and takes indices, not floats");
+    throw Error(ErrorCode::invalid_argument,
+                indices ? "this model does not begin with an Embedding and takes floats, not indices"
+                        : "this model begins with an Embedding and takes indices, not floats");
   }
   const Shape expected = output_shape(x);
   if (!(y.shape == expected)) detail::check_shape(false, "the model's output", y.shape, to_string(expected).c_str());

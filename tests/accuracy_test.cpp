@@ -22,7 +22,8 @@ Tensor plain_output(const Case& c, const Sequential& model) {
   const bool has_state = c.file.contains("h0");
   const LSTMState state = has_state ? LSTMState{c.tensor("h0"), c.tensor("c0")} : LSTMState();
   const auto lengths = c.file.contains("lengths") ? c.file.int64s("lengths") : std::vector<std::int64_t>();
-  return oracle::lstm(layer.config(), float_cells(layer), input, has_state ? &state : nullptr, lengths, oracle::Arithmetic::accurate)
+  return oracle::lstm(layer.config(), float_cells(layer), input, has_state ? &state : nullptr, lengths,
+                      oracle::Arithmetic::accurate)
       .output;
 }
 
@@ -32,7 +33,8 @@ Figures measure(const Case& c, const Backend& backend) {
   torch.scheme = Scheme::torch(c.per_channel(), 8);
   const Tensor reference = c.reference("float").output;
   // PyTorch cannot quantize some layers itself; the torch scheme replaces its result there.
-  const Tensor theirs = c.torch_mode() ? c.reference("qint8_8bit").output : c.run(quantize_dynamic(model, torch)).output;
+  const Tensor theirs =
+      c.torch_mode() ? c.reference("qint8_8bit").output : c.run(quantize_dynamic(model, torch)).output;
   return {sqnr(reference, c.run(quantize_dynamic(model)).output), sqnr(reference, theirs),
           sqnr(reference, plain_output(c, model))};
 }

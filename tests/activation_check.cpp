@@ -1,5 +1,6 @@
-// bytegate_activation_check [BACKEND]: sigmoid and tanh of a backend (default: the best) for each of the 2^32 floats against
-// double precision. Prints the largest errors; exit code 1 if a rule is broken (support/activation_errors.h). Takes some minutes.
+// bytegate_activation_check [BACKEND]: sigmoid and tanh of a backend (default: the best) for each of the 2^32 floats
+// against double precision. Prints the largest errors; exit code 1 if a rule is broken (support/activation_errors.h).
+// Takes some minutes.
 #include <bytegate/backends.h>
 
 #include <atomic>

@@ -19,9 +19,11 @@ std::vector<float> sample() {
   return floats_from(0, step, static_cast<std::size_t>((std::uint64_t{1} << 32) / step));
 }
 
-/// Zeros, denormals, ends of ranges, infinities, NaNs; the floats around each power of two and around each small integer.
+/// Zeros, denormals, ends of ranges, infinities, NaNs; the floats around each power of two and around each small
+/// integer.
 std::vector<float> specials() {
-  std::vector<float> x = {0.0f, -0.0f, kInfinity, -kInfinity, NAN, -NAN, std::bit_cast<float>(0x7f800001u), 3e38f, -3e38f};
+  std::vector<float> x = {0.0f,  -0.0f, kInfinity, -kInfinity, NAN, -NAN, std::bit_cast<float>(0x7f800001u),
+                          3e38f, -3e38f};
   const auto around = [&](float center) {
     const auto bits = std::bit_cast<std::uint32_t>(center);
     for (std::uint32_t b = bits - 40; b != bits + 41; ++b) {

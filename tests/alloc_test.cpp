@@ -11,7 +11,8 @@
 #include "tests/support/lstm_runs.h"
 #include "tests/support/random.h"
 
-#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(BYTEGATE_SANITIZED)
+#if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
+    !defined(BYTEGATE_SANITIZED)
 #define BYTEGATE_COUNT_MALLOC 1
 #endif
 
@@ -61,7 +62,8 @@ namespace {
 void* counted(std::size_t n, std::size_t alignment = sizeof(void*)) {
   ++allocations;
   void* p = nullptr;
-  if (posix_memalign(&p, alignment < sizeof(void*) ? sizeof(void*) : alignment, n == 0 ? 1 : n) != 0) throw std::bad_alloc();
+  if (posix_memalign(&p, alignment < sizeof(void*) ? sizeof(void*) : alignment, n == 0 ? 1 : n) != 0)
+    throw std::bad_alloc();
   return p;
 }
 
@@ -104,7 +106,8 @@ long allocations_of_second(const Call& call) {
 
 class AllocTest : public BackendTest {};
 
-// The counter itself. The pointers go through volatile variables: a compiler may leave out an allocation that nobody looks at.
+// The counter itself. The pointers go through volatile variables: a compiler may leave out an allocation that nobody
+// looks at.
 TEST(AllocCounter, Counts) {
   struct alignas(128) Big {
     char bytes[256];
@@ -142,7 +145,8 @@ TEST_P(AllocTest, Linear) {
     EXPECT_EQ(allocations_of_second([&] { layer.forward(x.view(), y.view(), workspace); }), 0);
     for (const Scheme& scheme : {Scheme::per_row(), Scheme::torch(true, 7)}) {
       const auto quantized = Linear::from_float(layer, scheme);
-      EXPECT_EQ(allocations_of_second([&] { quantized.forward(x.view(), y.view(), workspace); }), 0) << to_string(scheme);
+      EXPECT_EQ(allocations_of_second([&] { quantized.forward(x.view(), y.view(), workspace); }), 0)
+          << to_string(scheme);
     }
   }
 }

@@ -1,5 +1,5 @@
-// Wrong calls of the layers: each an Error with its code, that names what was wrong and what was expected, and nothing is
-// written.
+// Wrong calls of the layers: each an Error with its code, that names what was wrong and what was expected, and nothing
+// is written.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -30,7 +30,9 @@ class LinearCalls : public BackendTest {
 
 TEST_P(LinearCalls, Construction) {
   const Tensor weight = filled({3, 4}, 1), bias = filled({3}, 1);
-  const auto make = [&](ConstTensorView w, ConstTensorView b) { return [=, this] { Linear(w, b, false, &backend()); }; };
+  const auto make = [&](ConstTensorView w, ConstTensorView b) {
+    return [=, this] { Linear(w, b, false, &backend()); };
+  };
   expect_error(kShape, {"weight", "[12]", "[out_features, in_features]"}, make({weight.data.data(), Shape{12}}, {}));
   expect_error(kShape, {"weight", "[]"}, make({weight.data.data(), Shape{}}, {}));
   expect_error(kShape, {"weight", "[3, 2, 2]"}, make({weight.data.data(), Shape{3, 2, 2}}, {}));
@@ -99,7 +101,8 @@ TEST_P(LinearCalls, SmallSizes) {
       EXPECT_LT(difference(y, expected), 1e-2) << m << n << k << to_string(scheme);
     }
     // Without an element, data may be null.
-    if (x.data.empty() && expected.data.empty()) plain.forward({nullptr, x.shape}, {nullptr, expected.shape}, workspace);
+    if (x.data.empty() && expected.data.empty())
+      plain.forward({nullptr, x.shape}, {nullptr, expected.shape}, workspace);
   }
 }
 
@@ -183,8 +186,9 @@ TEST_P(LstmCalls, QuantizedCells) {
     weight = q;
   };
   refuse(kArgument, {"3 cells", "4"}, [](auto& c) { c.pop_back(); });
-  refuse(kShape, {"weight_ih_l0", "[16, 2]", "[16, 3]"},
-         [&](auto& c) { c[0].weight_ih = QuantizedWeight{16, 2, std::vector<std::int8_t>(32), {1.0f}}; });
+  refuse(kShape, {"weight_ih_l0", "[16, 2]", "[16, 3]"}, [&](auto& c) {
+    c[0].weight_ih = QuantizedWeight{16, 2, std::vector<std::int8_t>(32), {1.0f}};
+  });
   refuse(kShape, {"values", "[16, 2]"}, [&](auto& c) { change(c[2].weight_hh, [](auto& q) { q.data.pop_back(); }); });
   refuse(kShape, {"scales", "16"}, [&](auto& c) { change(c[3].weight_hh, [](auto& q) { q.scales.pop_back(); }); });
   refuse(kArgument, {"NaN"}, [&](auto& c) { change(c[0].weight_hr, [](auto& q) { q.scales[0] = kNan; }); });
@@ -196,15 +200,13 @@ TEST_P(LstmCalls, QuantizedCells) {
 // Float layers accept any weight; weights that are quantized must be finite.
 TEST_P(LstmCalls, NonFiniteWeights) {
   for (float bad : {kNan, kInfinity, -kInfinity}) {
-    for (Tensor FloatCell::*weight :
-         {&FloatCell::weight_ih, &FloatCell::weight_hh, &FloatCell::weight_hr, &FloatCell::bias_ih,
-          &FloatCell::bias_hh}) {
+    for (Tensor FloatCell::*weight : {&FloatCell::weight_ih, &FloatCell::weight_hh, &FloatCell::weight_hr,
+                                      &FloatCell::bias_ih, &FloatCell::bias_hh}) {
       auto cells = cells_;
       (cells[1].*weight).data[1] = bad;
       const LSTM plain(small_config(), to_cells(cells), &backend());
       expect_error(kArgument, {"NaN or infinity", "element 1"}, [&] { LSTM::from_float(plain); });
-      expect_error(kArgument, {"NaN or infinity", "element 1"},
-                   [&] { LSTM::from_float(plain, Scheme::torch()); });
+      expect_error(kArgument, {"NaN or infinity", "element 1"}, [&] { LSTM::from_float(plain, Scheme::torch()); });
     }
     Tensor weight = filled({2, 2}, 1), bias = filled({2}, bad);
     expect_error(kArgument, {"bias"},
@@ -216,7 +218,8 @@ TEST_P(LstmCalls, NonFiniteWeights) {
 
 /// A right call of the small LSTM with T = 5 and B = 3, to be spoiled.
 struct Call {
-  Tensor x = filled({5, 3, 3}, 0.5f), y = filled({5, 3, 4}, 7), h0 = filled({4, 3, 2}, 0.1f), c0 = filled({4, 3, 4}, 0.1f);
+  Tensor x = filled({5, 3, 3}, 0.5f), y = filled({5, 3, 4}, 7), h0 = filled({4, 3, 2}, 0.1f),
+         c0 = filled({4, 3, 4}, 0.1f);
   Tensor hn = filled({4, 3, 2}, 7), cn = filled({4, 3, 4}, 7);
   ConstTensorView in = x.view();
   TensorView out = y.view();
@@ -337,7 +340,8 @@ TEST_P(LstmCalls, Forward) {
         if (kind == 0) return plain.forward(c.in, c.out, c.args, workspace);
         (kind == 1 ? int8 : torch).forward(c.in, c.out, c.args, workspace);
       });
-      EXPECT_EQ(first_difference(c.y, Call().y) + first_difference(c.hn, Call().hn) + first_difference(c.cn, Call().cn), "");
+      EXPECT_EQ(first_difference(c.y, Call().y) + first_difference(c.hn, Call().hn) + first_difference(c.cn, Call().cn),
+                "");
     }
   }
   Call right;

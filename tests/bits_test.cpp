@@ -45,9 +45,9 @@ TEST_P(BitsTest, LargeLstmAsScalar) {
   for (std::size_t i = 0; i < cases.size(); ++i) compare_lstm("large case " + std::to_string(i), cases[i], backend());
 }
 
-// Both arithmetics against double precision. A quantized activation may fall on the other side of a rounding where the oracle's
-// double differs in the last bits, and a recurrence carries that on: then the distance must be small beside the quantization
-// noise itself.
+// Both arithmetics against double precision. A quantized activation may fall on the other side of a rounding where the
+// oracle's double differs in the last bits, and a recurrence carries that on: then the distance must be small beside
+// the quantization noise itself.
 TEST_P(BitsTest, LstmAsOracle) {
   const LstmKind float_kind = lstm_kinds()[0], accurate = lstm_kinds()[1];
   for (int seed = 0; seed < case_count(size()) && !HasFailure(); ++seed) {
@@ -63,9 +63,12 @@ TEST_P(BitsTest, LstmAsOracle) {
     EXPECT_LE(difference(ours.output, exact.output), 1e-5) << "float output";
     EXPECT_LE(difference(ours.state.h, exact.state.h), 1e-5) << "float hn";
     EXPECT_LE(difference(ours.state.c, exact.state.c), 1e-5) << "float cn";
-    EXPECT_TRUE(near(int8.output, plain.output, exact.output)) << "accurate output " << difference(int8.output, plain.output);
-    EXPECT_TRUE(near(int8.state.h, plain.state.h, exact.state.h)) << "accurate hn " << difference(int8.state.h, plain.state.h);
-    EXPECT_TRUE(near(int8.state.c, plain.state.c, exact.state.c)) << "accurate cn " << difference(int8.state.c, plain.state.c);
+    EXPECT_TRUE(near(int8.output, plain.output, exact.output))
+        << "accurate output " << difference(int8.output, plain.output);
+    EXPECT_TRUE(near(int8.state.h, plain.state.h, exact.state.h))
+        << "accurate hn " << difference(int8.state.h, plain.state.h);
+    EXPECT_TRUE(near(int8.state.c, plain.state.c, exact.state.c))
+        << "accurate cn " << difference(int8.state.c, plain.state.c);
   }
 }
 
@@ -83,7 +86,10 @@ LinearCase random_linear_case(std::uint64_t seed) {
   if (random.chance(70)) c.bias = random_tensor({n}, random);
   c.relu = random.chance(30);
   const std::int64_t rows = random.pick({1, 2, 3, 5, 8, 11, 40, 600});
-  c.x = random_tensor(random.chance(20) ? Shape{k} : random.chance(50) ? Shape{rows, k} : Shape{2, rows, k}, random, 3.0f);
+  c.x = random_tensor(random.chance(20)   ? Shape{k}
+                      : random.chance(50) ? Shape{rows, k}
+                                          : Shape{2, rows, k},
+                      random, 3.0f);
   if (random.chance(30)) {
     for (float& v : c.x.data) v = std::fabs(v);  // zero point at the end of its range
   }
@@ -94,20 +100,23 @@ LinearCase random_linear_case(std::uint64_t seed) {
 TEST_P(BitsTest, Linear) {
   for (int seed = 0; seed < case_count(size()) && !HasFailure(); ++seed) {
     const LinearCase c = random_linear_case(static_cast<std::uint64_t>(seed));
-    SCOPED_TRACE("seed " + std::to_string(seed) + ": weight " + to_string(c.weight.shape) + ", x " + to_string(c.x.shape));
+    SCOPED_TRACE("seed " + std::to_string(seed) + ": weight " + to_string(c.weight.shape) + ", x " +
+                 to_string(c.x.shape));
     const Linear layer(c.weight.view(), c.bias_view(), c.relu, &backend());
     const Linear scalar(c.weight.view(), c.bias_view(), c.relu, &scalar_backend());
     ASSERT_EQ(&layer.backend(), &backend());
     const Tensor y = layer.forward(c.x);
     EXPECT_LE(difference(y, oracle::linear(layer, c.x, oracle::Arithmetic::exact)), 1e-5);
     EXPECT_EQ(first_difference(y, scalar.forward(c.x)), "") << "float";
-    for (const Scheme& scheme : {Scheme::per_row(), Scheme::torch(false, 8), Scheme::torch(true, 8), Scheme::torch(true, 7)}) {
+    for (const Scheme& scheme :
+         {Scheme::per_row(), Scheme::torch(false, 8), Scheme::torch(true, 8), Scheme::torch(true, 7)}) {
       const auto quantized = Linear::from_float(layer, scheme);
       ASSERT_EQ(&quantized.backend(), &backend());
       const Tensor q = quantized.forward(c.x);
       EXPECT_EQ(first_difference(q, Linear::from_float(scalar, scheme).forward(c.x)), "") << to_string(scheme);
       if (scheme.is_torch()) continue;
-      EXPECT_EQ(first_difference(q, oracle::quantized_linear(quantized.weight().int8s(), c.bias.data, c.x, c.relu)), "") << "oracle";
+      EXPECT_EQ(first_difference(q, oracle::quantized_linear(quantized.weight().int8s(), c.bias.data, c.x, c.relu)), "")
+          << "oracle";
     }
   }
 }

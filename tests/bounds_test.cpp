@@ -22,11 +22,14 @@ class BoundsTest : public BackendTest {
   template <class Call>
   void expect_inside(const std::string& what, const Call& call) {
     const Child child = in_child([&](std::string&) { return call() ? 0 : 1; });
-    EXPECT_EQ(child.exit_code, 0) << what << (child.exit_code > 128 ? ": ended by a signal" : ": wrong answer ") << child.output;
+    EXPECT_EQ(child.exit_code, 0) << what << (child.exit_code > 128 ? ": ended by a signal" : ": wrong answer ")
+                                  << child.output;
   }
 };
 
-bool equal(const float* data, const Tensor& expected) { return std::equal(expected.data.begin(), expected.data.end(), data); }
+bool equal(const float* data, const Tensor& expected) {
+  return std::equal(expected.data.begin(), expected.data.end(), data);
+}
 
 // The guard itself: a test of the test.
 TEST(GuardTest, StopsATouch) {
@@ -59,7 +62,8 @@ TEST_P(BoundsTest, Linear) {
   for (int seed = 0; seed < case_count(); ++seed) {
     Random random(static_cast<std::uint64_t>(seed));
     const std::int64_t m = random.integer(1, 9), n = random.integer(1, 70), k = random.integer(1, 140);
-    const Tensor weight = random_tensor({n, k}, random), bias = random_tensor({n}, random), x = random_tensor({m, k}, random);
+    const Tensor weight = random_tensor({n, k}, random), bias = random_tensor({n}, random),
+                 x = random_tensor({m, k}, random);
     const bytegate::Linear layer(weight.view(), bias.view(), false, &backend());
     for (bool at_end : {true, false}) {
       const auto check = [&](const auto& l) {
@@ -69,8 +73,7 @@ TEST_P(BoundsTest, Linear) {
         return equal(out.data(), l.forward(x));
       };
       expect_inside(to_string(x.shape) + " -> " + std::to_string(n), [&] {
-        return check(layer) && check(Linear::from_float(layer)) &&
-               check(Linear::from_float(layer, Scheme::torch()));
+        return check(layer) && check(Linear::from_float(layer)) && check(Linear::from_float(layer, Scheme::torch()));
       });
     }
   }
@@ -144,7 +147,8 @@ TEST_P(BoundsTest, KernelOperands) {
     for (bool at_end : {true, false}) {
       expect_inside(to_string(x.shape) + " -> " + std::to_string(n), [&] {
         const std::size_t rows = static_cast<std::size_t>(m), stride = packed.lhs_stride();
-        const GuardedMemory staged(rows * stride, at_end, 64), scales(rows * sizeof(RowScale), at_end, alignof(RowScale));
+        const GuardedMemory staged(rows * stride, at_end, 64),
+            scales(rows * sizeof(RowScale), at_end, alignof(RowScale));
         const GuardedMatrix rhs(packed, at_end);
         const GuardedFloats in(x.data, at_end), out(rows * static_cast<std::size_t>(n), at_end);
         StagedRows lhs{staged.data(), stride, reinterpret_cast<RowScale*>(scales.data()), rows};

@@ -1,5 +1,5 @@
-// One digest of every part of a fixed set of outputs: activations, Linear, LSTM with every option, long sequences, the demo
-// models, and the bytes of quantized files.
+// One digest of every part of a fixed set of outputs: activations, Linear, LSTM with every option, long sequences, the
+// demo models, and the bytes of quantized files.
 //   digest         prints them for the default backend (digest > tests/digest.txt)
 //   digest FILE    computes them on every backend this CPU runs and compares with FILE; exit code 1 if one differs
 // Inputs and weights come from integers alone, so that no library's random numbers or functions matter.
@@ -53,7 +53,8 @@ class Digest {
 /// One float in 2^16 of all, among them both infinities, both zeros, denormals.
 void activations(const Backend& backend, Digest& digest) {
   std::vector<float> x, y;
-  for (std::uint32_t high = 0; high < 0x10000; ++high) x.push_back(std::bit_cast<float>(high << 16 | (high * 40503u & 0xffffu)));
+  for (std::uint32_t high = 0; high < 0x10000; ++high)
+    x.push_back(std::bit_cast<float>(high << 16 | (high * 40503u & 0xffffu)));
   for (const float special : {0.0f, -0.0f, INFINITY, -INFINITY, NAN}) x.push_back(special);
   y.resize(x.size());
   for (const ElementwiseFn f : {backend.kernels->sigmoid, backend.kernels->tanh}) {
@@ -67,7 +68,10 @@ Tensor to_tensor(const Shape& shape, Random& random, float bound, std::int64_t o
   const auto width = static_cast<std::size_t>(shape.back());
   // Rows of zeros, of large and of small values among the others.
   for (std::size_t i = static_cast<std::size_t>(odd_row) * width; i < x.data.size(); i += 5 * width) {
-    const float factor = i / width % 4 == 0 ? 0.0f : i / width % 4 == 1 ? 0x1p100f : i / width % 4 == 2 ? 0x1p-140f : 0x1p-20f;
+    const float factor = i / width % 4 == 0   ? 0.0f
+                         : i / width % 4 == 1 ? 0x1p100f
+                         : i / width % 4 == 2 ? 0x1p-140f
+                                              : 0x1p-20f;
     for (std::size_t k = 0; k < width; ++k) x.data[i + k] *= factor;
   }
   return x;
@@ -122,8 +126,8 @@ void lstm_options(const Backend& backend, Digest& digest) {
   Random random(22);
   for (unsigned bits = 0; bits < 128; ++bits) {
     const auto on = [&](unsigned bit) { return (bits >> bit & 1) != 0; };
-    const std::int64_t hidden = 5 + static_cast<std::int64_t>(bits) % 31, batch = 1 + static_cast<std::int64_t>(bits) % 6,
-                       steps = 4;
+    const std::int64_t hidden = 5 + static_cast<std::int64_t>(bits) % 31,
+                       batch = 1 + static_cast<std::int64_t>(bits) % 6, steps = 4;
     const LSTMConfig config{
         3 + static_cast<std::int64_t>(bits) % 17, hidden, on(0) ? 2 : 1, on(1), on(2), on(3), on(4) ? hidden / 2 : 0};
     std::vector<std::int64_t> lengths;
@@ -156,8 +160,8 @@ void long_sequences(const Backend& backend, Digest& digest) {
 }
 
 std::vector<std::uint8_t> file_bytes(const Sequential& model) {
-  const fs::path path =
-      fs::temp_directory_path() / ("bytegate-digest-" + std::to_string(std::hash<const void*>()(&model)) + ".safetensors");
+  const fs::path path = fs::temp_directory_path() /
+                        ("bytegate-digest-" + std::to_string(std::hash<const void*>()(&model)) + ".safetensors");
   save_model(model, path);
   std::ifstream in(path, std::ios::binary);
   std::vector<std::uint8_t> bytes{std::istreambuf_iterator<char>(in), {}};
@@ -167,7 +171,8 @@ std::vector<std::uint8_t> file_bytes(const Sequential& model) {
 
 /// Outputs of the model and of its quantized forms; x is a float tensor or indices.
 template <class Run>
-void model_outputs(const Sequential& model, const Backend& backend, Digest& outputs, Digest& files, const Run& forward) {
+void model_outputs(const Sequential& model, const Backend& backend, Digest& outputs, Digest& files,
+                   const Run& forward) {
   outputs.add(forward(model));
   for (const Scheme& scheme : {Scheme::per_row(), Scheme::torch(false, 8), Scheme::torch(true, 7)}) {
     QuantizeOptions options;
@@ -246,7 +251,8 @@ int compare(const char* path) {
     different = 1;
     std::printf("FAIL %s: not the digests of %s but\n", backend->name, path);
     for (const Line& l : ours)
-      std::printf("%s %s%s\n", l.first.c_str(), l.second.c_str(), std::ranges::count(expected, l) ? "" : "  <- differs");
+      std::printf("%s %s%s\n", l.first.c_str(), l.second.c_str(),
+                  std::ranges::count(expected, l) ? "" : "  <- differs");
   }
   return different;
 }

@@ -19,7 +19,7 @@ Control read_control() {
   return value;
 }
 void write_control(Control value) { asm volatile("ldmxcsr %0" : : "m"(value)); }
-constexpr Control kFlush = 0x8040;                           // results and operands
+constexpr Control kFlush = 0x8040;                              // results and operands
 constexpr Control kRoundingModes[] = {0x2000, 0x4000, 0x6000};  // down, up, towards zero
 #else
 using Control = std::uint64_t;  // FPCR

@@ -1,8 +1,7 @@
-// A child of fork() has none of its parent's other threads. A workspace of the parent's works there, with the same bits.
-#include <gtest/gtest.h>
-
+// A child of fork() has none of its parent's other threads. A workspace of the parent's works there, with the same
+// bits.
 #include <bytegate/model.h>
-
+#include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,7 +33,7 @@ class ForkTest : public ::testing::Test {
     const LSTMConfig config{.input_size = 64, .hidden_size = 256};
     lstm_.emplace(LSTM::from_float(LSTM(config, to_cells(random_cells(config, random)))));
     linear_.emplace(random_tensor({256, 512}, random).view(), ConstTensorView{});
-    batch_ = random_tensor({12, 64, 64}, random);  // by rows
+    batch_ = random_tensor({12, 64, 64}, random);   // by rows
     single_ = random_tensor({200, 1, 64}, random);  // by hidden units, with a barrier a step
     rows_ = random_tensor({64, 512}, random);
   }

@@ -59,9 +59,7 @@ std::vector<std::int8_t> random_weights(std::size_t count, Random& random) {
 class Product {
  public:
   Product(const Backend& backend, const QuantizedWeight& weight)
-      : kernels_(backend.kernels->int8),
-        n_(static_cast<std::size_t>(weight.rows)),
-        packed_(pack(kernels_, weight)) {}
+      : kernels_(backend.kernels->int8), n_(static_cast<std::size_t>(weight.rows)), packed_(pack(kernels_, weight)) {}
 
   /// float(acc) [rows, n]; also checks that nothing else is written.
   std::vector<float> run(const Activations& a, std::size_t rows) const {

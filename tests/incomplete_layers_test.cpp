@@ -1,4 +1,5 @@
-// Tensors that are almost a layer's, or those of a layer this library does not have: errors and notes say which, and what to do.
+// Tensors that are almost a layer's, or those of a layer this library does not have: errors and notes say which, and
+// what to do.
 #include <bytegate/model_file.h>
 #include <gtest/gtest.h>
 
@@ -32,21 +33,35 @@ struct Incomplete {
 
 const std::vector<Incomplete>& all_incomplete() {
   static const std::vector<Incomplete> all = {
-      {"old weight_norm", {{"m.weight_g", {2, 1}}, {"m.weight_v", {2, 3}}, {"m.bias", {2}}}, {"\"m.weight_g\" and \"m.weight_v\"", "weight_norm", "torch_to_safetensors.py"}},
+      {"old weight_norm",
+       {{"m.weight_g", {2, 1}}, {"m.weight_v", {2, 3}}, {"m.bias", {2}}},
+       {"\"m.weight_g\" and \"m.weight_v\"", "weight_norm", "torch_to_safetensors.py"}},
       {"old weight_norm of an LSTM",
-       {{"m.weight_ih_l0", {8, 3}}, {"m.weight_hh_l0_g", {8, 1}}, {"m.weight_hh_l0_v", {8, 2}}, {"m.bias_ih_l0", {8}}, {"m.bias_hh_l0", {8}}},
-       {"\"m.weight_hh_l0_g\" and \"m.weight_hh_l0_v\"", "in the place of \"weight_hh_l0\"", "weight_norm", "torch_to_safetensors.py"}},
+       {{"m.weight_ih_l0", {8, 3}},
+        {"m.weight_hh_l0_g", {8, 1}},
+        {"m.weight_hh_l0_v", {8, 2}},
+        {"m.bias_ih_l0", {8}},
+        {"m.bias_hh_l0", {8}}},
+       {"\"m.weight_hh_l0_g\" and \"m.weight_hh_l0_v\"", "in the place of \"weight_hh_l0\"", "weight_norm",
+        "torch_to_safetensors.py"}},
       {"weight_norm",
-       {{"m.parametrizations.weight.original0", {2, 1}}, {"m.parametrizations.weight.original1", {2, 3}}, {"m.bias", {2}}},
-       {"\"m.parametrizations.weight.original0\" and \"m.parametrizations.weight.original1\"", "weight_norm", "torch_to_safetensors.py"}},
+       {{"m.parametrizations.weight.original0", {2, 1}},
+        {"m.parametrizations.weight.original1", {2, 3}},
+        {"m.bias", {2}}},
+       {"\"m.parametrizations.weight.original0\" and \"m.parametrizations.weight.original1\"", "weight_norm",
+        "torch_to_safetensors.py"}},
       {"weight_norm of an LSTM",
-       {{"m.weight_ih_l0", {8, 3}}, {"m.parametrizations.weight_hh_l0.original0", {8, 1}}, {"m.parametrizations.weight_hh_l0.original1", {8, 2}}},
+       {{"m.weight_ih_l0", {8, 3}},
+        {"m.parametrizations.weight_hh_l0.original0", {8, 1}},
+        {"m.parametrizations.weight_hh_l0.original1", {8, 2}}},
        {"original0", "in the place of \"weight_hh_l0\"", "torch_to_safetensors.py"}},
       {"old spectral_norm",
        {{"m.weight_orig", {2, 3}}, {"m.weight_u", {2}}, {"m.weight_v", {3}}, {"m.bias", {2}}},
        {"\"m.weight_orig\"", "spectral_norm", "torch_to_safetensors.py"}},
       {"spectral_norm",
-       {{"m.parametrizations.weight.original", {2, 3}}, {"m.parametrizations.weight.0._u", {2}}, {"m.parametrizations.weight.0._v", {3}}},
+       {{"m.parametrizations.weight.original", {2, 3}},
+        {"m.parametrizations.weight.0._u", {2}},
+        {"m.parametrizations.weight.0._v", {3}}},
        {"\"m.parametrizations.weight.original\"", "spectral_norm", "torch_to_safetensors.py"}},
       {"a parametrization of one's own", {{"m.parametrizations.weight.original", {2, 3}}}, {"remove_parametrizations"}},
       {"pruning", {{"m.weight_orig", {2, 3}}, {"m.weight_mask", {2, 3}}}, {"\"m.weight_mask\"", "prune.remove"}},
@@ -62,7 +77,9 @@ const std::vector<Incomplete>& all_incomplete() {
       {"RNN", {{"m.weight_ih_l0", {2, 3}}, {"m.weight_hh_l0", {2, 2}}}, {"\"m.weight_ih_l0\"", "RNN"}},
       {"Conv1d", {{"m.weight", {4, 3, 2}}, {"m.bias", {4}}}, {"\"m.weight\" [4, 3, 2]", "torch.nn.Conv1d"}},
       {"Conv2d", {{"m.weight", {4, 3, 2, 2}}}, {"\"m.weight\"", "torch.nn.Conv2d"}},
-      {"BatchNorm", {{"m.weight", {4}}, {"m.bias", {4}}, {"m.running_mean", {4}}, {"m.running_var", {4}}}, {"\"m.running_mean\"", "batch normalization"}},
+      {"BatchNorm",
+       {{"m.weight", {4}}, {"m.bias", {4}}, {"m.running_mean", {4}}, {"m.running_var", {4}}},
+       {"\"m.running_mean\"", "batch normalization"}},
       {"LayerNorm", {{"m.weight", {4}}, {"m.bias", {4}}}, {"\"m.weight\" [4]", "LayerNorm"}},
       {"attention", {{"m.in_proj_weight", {12, 4}}, {"m.in_proj_bias", {12}}}, {"MultiheadAttention"}},
   };
@@ -90,7 +107,8 @@ TEST(IncompleteLayers, AreNotesOfAStateDict) {
     EXPECT_TRUE(dict.layers.empty());
     EXPECT_EQ(dict.others.size(), incomplete.tensors.size());
     ASSERT_EQ(dict.notes.size(), 1u);
-    for (const std::string& part : incomplete.parts) EXPECT_NE(dict.notes[0].find(part), std::string::npos) << dict.notes[0];
+    for (const std::string& part : incomplete.parts)
+      EXPECT_NE(dict.notes[0].find(part), std::string::npos) << dict.notes[0];
   }
 }
 
@@ -109,8 +127,9 @@ TEST(IncompleteLayers, AreNamedWhereAnArchitectureNeedsThem) {
 }
 
 TEST(IncompleteLayers, ModuleWithoutAName) {
-  expect_error(ErrorCode::bad_file, {"the module without a name has \"weight_g\" and \"weight_v\""},
-               [] { load_model(state_dict({{"weight_g", {2, 1}}, {"weight_v", {2, 3}}, {"bias", {2}}})); });
+  expect_error(ErrorCode::bad_file, {"the module without a name has \"weight_g\" and \"weight_v\""}, [] {
+    load_model(state_dict({{"weight_g", {2, 1}}, {"weight_v", {2, 3}}, {"bias", {2}}}));
+  });
 }
 
 }  // namespace

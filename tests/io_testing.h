@@ -44,7 +44,9 @@ inline std::vector<std::byte> tensor_bytes(const SafetensorsFile& file, const st
   return bytes;
 }
 
-inline SafetensorsFile parse_text(std::string_view text) { return SafetensorsFile::parse(to_bytes(text), "test.safetensors"); }
+inline SafetensorsFile parse_text(std::string_view text) {
+  return SafetensorsFile::parse(to_bytes(text), "test.safetensors");
+}
 
 /// The Error that `call` throws; none if it returns. Anything else it throws fails the test.
 template <class Call>
@@ -89,7 +91,8 @@ class TemporaryFolder {
   /// Names of the files in it.
   std::vector<std::string> names() const {
     std::vector<std::string> out;
-    for (const auto& entry : std::filesystem::directory_iterator(path_)) out.push_back(entry.path().filename().string());
+    for (const auto& entry : std::filesystem::directory_iterator(path_))
+      out.push_back(entry.path().filename().string());
     return out;
   }
 

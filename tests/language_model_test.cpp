@@ -21,22 +21,25 @@ nlohmann::json read_json(const std::filesystem::path& path) {
 
 Sequential language_model(const Backend& backend) {
   const SafetensorsFile file = SafetensorsFile::load(kFolder / "model.safetensors");
-  const auto tensor = [&](const std::string& name) { return Tensor(Shape(file.tensor(name).shape), file.floats(name)); };
+  const auto tensor = [&](const std::string& name) {
+    return Tensor(Shape(file.tensor(name).shape), file.floats(name));
+  };
   Sequential model("CharLM");
   LSTMConfig config;
   std::vector<LSTMCell> cells;
   for (const auto& layer : nlohmann::json::parse(file.metadata().at("architecture"))) {
     const std::string kind = layer.at("kind"), name = layer.at("name"), at = name + ".";
     if (kind == "embedding") model.add(name, Embedding(tensor(at + "weight").view()));
-    if (kind == "linear") model.add(name, Linear(tensor(at + "weight").view(), tensor(at + "bias").view(), false, &backend));
+    if (kind == "linear")
+      model.add(name, Linear(tensor(at + "weight").view(), tensor(at + "bias").view(), false, &backend));
     if (kind != "lstm") continue;
     config.input_size = layer.at("input_size");
     config.hidden_size = layer.at("hidden_size");
     config.num_layers = layer.value("num_layers", 1);
     for (std::int64_t i = 0; i < config.num_layers; ++i) {
       const std::string suffix = lstm_suffix(i, false);
-      cells.push_back({tensor(at + "weight_ih" + suffix), tensor(at + "weight_hh" + suffix), tensor(at + "bias_ih" + suffix),
-                       tensor(at + "bias_hh" + suffix), Tensor()});
+      cells.push_back({tensor(at + "weight_ih" + suffix), tensor(at + "weight_hh" + suffix),
+                       tensor(at + "bias_ih" + suffix), tensor(at + "bias_hh" + suffix), Tensor()});
     }
     model.add(name, LSTM(config, cells, &backend));
   }
@@ -66,7 +69,8 @@ Tensor logits(const Sequential& model, const std::vector<std::int64_t>& text, st
   for (std::size_t i = 0; i < text.size(); i += steps) {
     const auto count = static_cast<std::int64_t>(std::min(steps, text.size() - i));
     model.forward({text.data() + i, Shape{count, 1}},
-                  {all.data.data() + i * static_cast<std::size_t>(vocabulary), Shape{count, 1, vocabulary}}, workspace, &state);
+                  {all.data.data() + i * static_cast<std::size_t>(vocabulary), Shape{count, 1, vocabulary}}, workspace,
+                  &state);
   }
   return all;
 }
@@ -108,11 +112,13 @@ TEST_P(LanguageModelTest, SameBitsAsScalarAndStreamed) {
   }
 }
 
-// Float to 1e-5. A last bit may move an activation by a step of its quantization, which a recurrence carries on for a while: then
-// the distance must be small beside PyTorch's own distance from float.
+// Float to 1e-5. A last bit may move an activation by a step of its quantization, which a recurrence carries on for a
+// while: then the distance must be small beside PyTorch's own distance from float.
 TEST_P(LanguageModelTest, LogitsAsPyTorch) {
   const SafetensorsFile file = SafetensorsFile::load(kFolder / "reference.safetensors");
-  const auto reference = [&](const std::string& name) { return Tensor(Shape(file.tensor(name).shape), file.floats(name)); };
+  const auto reference = [&](const std::string& name) {
+    return Tensor(Shape(file.tensor(name).shape), file.floats(name));
+  };
   const Tensor exact = reference("logits_float");
   const std::vector<std::int64_t> text = text_indices(static_cast<std::size_t>(exact.shape[0]));
   const Sequential model = language_model(backend());
@@ -135,10 +141,10 @@ TEST_P(LanguageModelTest, BitsPerCharacter) {
   const double exact = figure(model), accurate = figure(quantized(model, Scheme::per_row()));
   EXPECT_NEAR(exact, reference.at("bits_per_char_float").get<double>(), 1e-5);
   EXPECT_LE(accurate, exact * 1.0003);
-  EXPECT_NEAR(figure(quantized(model, Scheme::torch(false, 8))), reference.at("bits_per_char_pytorch_qint8_8bit").get<double>(),
-              5e-4);
-  EXPECT_NEAR(figure(quantized(model, Scheme::torch(false, 7))), reference.at("bits_per_char_pytorch_qint8_7bit").get<double>(),
-              5e-4);
+  EXPECT_NEAR(figure(quantized(model, Scheme::torch(false, 8))),
+              reference.at("bits_per_char_pytorch_qint8_8bit").get<double>(), 5e-4);
+  EXPECT_NEAR(figure(quantized(model, Scheme::torch(false, 7))),
+              reference.at("bits_per_char_pytorch_qint8_7bit").get<double>(), 5e-4);
 }
 
 BYTEGATE_ON_EVERY_BACKEND(LanguageModelTest);
@@ -151,7 +157,8 @@ TEST_P(DemoModelTest, SameBitsAsScalar) {
   EXPECT_EQ(first_difference(demo.run(model).output, demo.run(scalar).output), "") << "float";
   EXPECT_LE(difference(demo.run(model).output, demo.reference("float").output), 1e-5);
   for (const Scheme& scheme : {Scheme::per_row(), Scheme::torch(false, 8), Scheme::torch(false, 7)}) {
-    EXPECT_EQ(first_difference(demo.run(quantized(model, scheme)).output, demo.run(quantized(scalar, scheme)).output), "")
+    EXPECT_EQ(first_difference(demo.run(quantized(model, scheme)).output, demo.run(quantized(scalar, scheme)).output),
+              "")
         << to_string(scheme);
   }
 }

@@ -25,9 +25,11 @@ Sequential every_option() {
   Sequential model("Every \"option\" \xC3\xA9");
   model.add("first", random_linear(5, 7, true, true));
   model.add("relu", ReLU());
-  model.add("deep", random_lstm({.input_size = 7, .hidden_size = 6, .num_layers = 2, .bias = false, .bidirectional = true}));
+  model.add("deep",
+            random_lstm({.input_size = 7, .hidden_size = 6, .num_layers = 2, .bias = false, .bidirectional = true}));
   model.add("narrow", random_lstm({.input_size = 12, .hidden_size = 8, .batch_first = true, .proj_size = 3}));
-  model.add("both", random_lstm({.input_size = 3, .hidden_size = 5, .num_layers = 3, .bidirectional = true, .proj_size = 2}));
+  model.add("both",
+            random_lstm({.input_size = 3, .hidden_size = 5, .num_layers = 3, .bidirectional = true, .proj_size = 2}));
   model.add("flatten", Flatten());
   model.add("last", random_linear(8, 1, false));
   return model;
@@ -53,7 +55,8 @@ void expect_round_trip(const Sequential& model, std::int64_t batch = 2) {
 }
 
 std::vector<Scheme> all_schemes() {
-  return {Scheme::per_row(), Scheme::torch(false, 8), Scheme::torch(false, 7), Scheme::torch(true, 8), Scheme::torch(true, 7)};
+  return {Scheme::per_row(), Scheme::torch(false, 8), Scheme::torch(false, 7), Scheme::torch(true, 8),
+          Scheme::torch(true, 7)};
 }
 
 TEST(ModelFile, FloatRoundTrip) {
@@ -91,7 +94,8 @@ TEST(ModelFile, LayersOfDifferentSchemes) {
 
 TEST(ModelFile, WhatIsInTheFile) {
   const TemporaryFolder folder;
-  const Sequential model = quantize_dynamic(language_model(), quantize_options(Scheme::per_row(), {"linear", "lstm", "embedding"}));
+  const Sequential model =
+      quantize_dynamic(language_model(), quantize_options(Scheme::per_row(), {"linear", "lstm", "embedding"}));
   save_model(model, folder / "a");
   const SafetensorsFile file = SafetensorsFile::load(folder / "a");
   EXPECT_EQ(file.metadata(), (std::map<std::string, std::string>{{"architecture", architecture_json(model)},
@@ -146,9 +150,11 @@ TEST(ModelFile, Minus128SurvivesAndAnyBackendWritesTheSame) {
 }
 
 TEST(ModelFile, DemoModelFitsItsSize) {
-  const std::filesystem::path path = std::filesystem::path(BYTEGATE_SOURCE_DIR) / "tests/data/cases/demo_model.safetensors";
+  const std::filesystem::path path =
+      std::filesystem::path(BYTEGATE_SOURCE_DIR) / "tests/data/cases/demo_model.safetensors";
   const Sequential model = load_model(
-      path, {.architecture = R"([{"name":"lay1","kind":"lstm","input_size":64,"hidden_size":64},{"name":"relu1","kind":"relu"},
+      path, {.architecture =
+                 R"([{"name":"lay1","kind":"lstm","input_size":64,"hidden_size":64},{"name":"relu1","kind":"relu"},
                {"name":"lay2","kind":"lstm","input_size":64,"hidden_size":32},{"name":"relu2","kind":"relu"},
                {"name":"flatten","kind":"flatten"},{"name":"lay3","kind":"linear","in_features":32,"out_features":10}])",
              .ignore_extra = true,
@@ -172,7 +178,8 @@ TEST(ModelFile, NamesThatJsonCannotHold) {
 
 TEST(ModelFile, UnwritablePlace) {
   const TemporaryFolder folder;
-  expect_error(ErrorCode::io_error, {"cannot write", "nowhere"}, [&] { save_model(language_model(), folder / "nowhere/a"); });
+  expect_error(ErrorCode::io_error, {"cannot write", "nowhere"},
+               [&] { save_model(language_model(), folder / "nowhere/a"); });
 }
 
 }  // namespace

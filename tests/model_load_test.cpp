@@ -87,10 +87,12 @@ void expect_bad(Pieces pieces, const std::vector<std::string>& parts, const std:
 
 TEST(ModelLoad, Metadata) {
   const Pieces& good = quantized_pieces();
-  expect_bad(good, {"format version is \"2\"", "reads version \"1\""}, [](Pieces& p) { p.metadata["format_version"] = "2"; });
+  expect_bad(good, {"format version is \"2\"", "reads version \"1\""},
+             [](Pieces& p) { p.metadata["format_version"] = "2"; });
   expect_bad(good, {"format version is \"\""}, [](Pieces& p) { p.metadata.erase("format_version"); });
   expect_bad(good, {"`scheme`", "nonsense"}, [](Pieces& p) { p.metadata["scheme"] = "nonsense"; });
-  expect_bad(good, {"\"lstm\" is quantized, but the metadata has no `scheme`"}, [](Pieces& p) { p.metadata.erase("scheme"); });
+  expect_bad(good, {"\"lstm\" is quantized, but the metadata has no `scheme`"},
+             [](Pieces& p) { p.metadata.erase("scheme"); });
   expect_bad(good, {"no `architecture`"}, [](Pieces& p) { p.metadata.erase("architecture"); });
   // Not ours, so the scheme is nobody's.
   expect_bad(good, {"has no `scheme`"}, [](Pieces& p) { p.metadata.erase("format"); });
@@ -113,7 +115,9 @@ TEST(ModelLoad, Tensors) {
   expect_bad(good, {"\"fc.weight_scale\" has shape [2, 1]; the architecture asks for [2]"}, [](Pieces& p) {
     p.tensors["fc.weight_scale"].shape = {2, 1};
   });
-  expect_bad(good, {"\"fc.weight_scale\" has shape [3]"}, [](Pieces& p) { p.set_floats("fc.weight_scale", {3}, {1, 1, 1}); });
+  expect_bad(good, {"\"fc.weight_scale\" has shape [3]"}, [](Pieces& p) {
+    p.set_floats("fc.weight_scale", {3}, {1, 1, 1});
+  });
   expect_bad(good, {"\"fc.weight\" has dtype U8; expected I8"}, [](Pieces& p) { p.tensors["fc.weight"].dtype = "U8"; });
   expect_bad(good, {"\"fc.weight_scale\" has dtype I32; expected F32"},
              [](Pieces& p) { p.tensors["fc.weight_scale"].dtype = "I32"; });
@@ -160,13 +164,14 @@ TEST(ModelLoad, Architecture) {
   bad("nested more than 16 deep", [](std::string& text) { text = std::string(100'000, '['); });
   bad("at most 1048576", [](std::string& text) { text += std::string(2'000'000, ' '); });
   swapped("the key \"name\" appears twice", R"("name":"fc")", R"("name":"fc","name":"fc")");
-  swapped("\"fc\" has the unknown kind \"conv\"; accepted are embedding, lstm, linear, relu, flatten", R"("kind":"linear")",
-          R"("kind":"conv")");
+  swapped("\"fc\" has the unknown kind \"conv\"; accepted are embedding, lstm, linear, relu, flatten",
+          R"("kind":"linear")", R"("kind":"conv")");
   swapped("has no in_features", R"("in_features":4,)", "");
   swapped("has no out_features", R"("out_features":2,)", "");
   swapped("has no input_size", R"("input_size":3,)", "");
-  swapped("has the unknown key \"padding\"; accepted are bias, dtype, in_features, kind, name, out_features, relu, scheme",
-          R"("in_features":4)", R"("in_features":4,"padding":1)");
+  swapped(
+      "has the unknown key \"padding\"; accepted are bias, dtype, in_features, kind, name, out_features, relu, scheme",
+      R"("in_features":4)", R"("in_features":4,"padding":1)");
   swapped("in_features -4; it must be an integer", R"("in_features":4)", R"("in_features":-4)");
   swapped("in_features 4.0; it must be an integer", R"("in_features":4)", R"("in_features":4.0)");
   swapped("in_features \"4\"; it must be an integer", R"("in_features":4)", R"("in_features":"4")");
@@ -186,14 +191,16 @@ TEST(ModelLoad, ArchitectureThatDoesNotFitTheTensors) {
   };
   swapped({"no tensor \"cf.bias\""}, R"("name":"fc")", R"("name":"cf")");
   swapped({"num_layers is 1000000000", "1 to 65536"}, R"("num_layers":2)", R"("num_layers":1000000000)");
-  swapped({"\"lstm\" has num_layers 1, but its tensors are those of 2 layers"}, R"("num_layers":2)", R"("num_layers":1)");
+  swapped({"\"lstm\" has num_layers 1, but its tensors are those of 2 layers"}, R"("num_layers":2)",
+          R"("num_layers":1)");
   swapped({"no tensor \"lstm.weight_ih_l0_reverse\""}, R"("num_layers":2)", R"("num_layers":2,"bidirectional":true)");
   swapped({"\"fc.bias\" has shape [2]; the architecture asks for [1000000000]"}, R"("out_features":2)",
           R"("out_features":1000000000)");
-  swapped({"hidden_size is 1000000000", "1 to 65536"}, R"("hidden_size":4)",
-          R"("hidden_size":1000000000)");
-  swapped({"\"fc\" has bias false, but there is a tensor \"fc.bias\""}, R"("kind":"linear")", R"("kind":"linear","bias":false)");
-  swapped({"\"fc.weight\" has dtype I8; accepted are F32"}, R"("out_features":2,"dtype":"qint8")", R"("out_features":2)");
+  swapped({"hidden_size is 1000000000", "1 to 65536"}, R"("hidden_size":4)", R"("hidden_size":1000000000)");
+  swapped({"\"fc\" has bias false, but there is a tensor \"fc.bias\""}, R"("kind":"linear")",
+          R"("kind":"linear","bias":false)");
+  swapped({"\"fc.weight\" has dtype I8; accepted are F32"}, R"("out_features":2,"dtype":"qint8")",
+          R"("out_features":2)");
   swapped({"'lstm'", "name of a layer before"}, R"({"name":"fc")", R"({"name":"lstm","kind":"relu"},{"name":"fc")");
   swapped({"needs a name"}, R"({"name":"fc")", R"({"name":"","kind":"relu"},{"name":"fc")");
 }
@@ -211,7 +218,8 @@ TEST(ModelLoad, TooManyColumnsIsTheFilesFault) {
   Pieces pieces;
   pieces.set_floats("fc.weight", {1, 65'537}, std::vector<float>(65'537));
   const LoadOptions options{
-      .backend = nullptr, .architecture = R"([{"name":"fc","kind":"linear","in_features":65537,"out_features":1,"bias":false}])"};
+      .backend = nullptr,
+      .architecture = R"([{"name":"fc","kind":"linear","in_features":65537,"out_features":1,"bias":false}])"};
   expect_error(ErrorCode::bad_file, {"layer \"fc\"", "65537"}, [&] { load_model(pieces.file(), options); });
 }
 
@@ -226,12 +234,14 @@ TEST(ModelLoad, Options) {
           R"({"name":"act","kind":"relu"},{"name":"fc")");
   EXPECT_EQ(load_model(pieces.file(), options).layers().size(), 3u);
   pieces.tensors["step"] = {"I64", {}, std::vector<std::byte>(8)};
-  expect_error(ErrorCode::bad_file, {"uses the tensors \"step\"", "ignore_extra"}, [&] { load_model(pieces.file(), options); });
+  expect_error(ErrorCode::bad_file, {"uses the tensors \"step\"", "ignore_extra"},
+               [&] { load_model(pieces.file(), options); });
   options.ignore_extra = true;
   EXPECT_EQ(run_model(load_model(pieces.file(), options)).size(), 4u * 2 * 2);
   // A state dict of PyTorch's has an architecture but no format.
   pieces.metadata = {{"architecture", options.architecture}, {"format", "pt"}};
-  EXPECT_EQ(load_model(pieces.file(), {.backend = nullptr, .architecture = "", .ignore_extra = true}).layers().size(), 3u);
+  EXPECT_EQ(load_model(pieces.file(), {.backend = nullptr, .architecture = "", .ignore_extra = true}).layers().size(),
+            3u);
 }
 
 TEST(ModelLoad, LoneLayerWithoutPrefix) {
@@ -247,8 +257,8 @@ TEST(ModelLoad, LoneLayerWithoutPrefix) {
 }
 
 TEST(ModelLoad, OtherFloatingPointTypes) {
-  const std::vector<float> values = {1.5f,        -0.0f, 65504.0f, 5.9604645e-08f, -std::numeric_limits<float>::infinity(),
-                                     0.099975586f};
+  const std::vector<float> values = {
+      1.5f, -0.0f, 65504.0f, 5.9604645e-08f, -std::numeric_limits<float>::infinity(), 0.099975586f};
   const std::vector<std::uint16_t> halves = {0x3e00, 0x8000, 0x7bff, 0x0001, 0xfc00, 0x2e66};
   const std::vector<std::uint16_t> bfloats = {0x3fc0, 0x8000, 0x477f, 0x3380, 0xff80, 0x3dcd};
   const std::vector<float> bfloat_values = {
@@ -279,7 +289,8 @@ TEST(ModelLoad, EveryFlippedBitOfTheHeader) {
   for (const auto& [key, value] : pieces.metadata) writer.set_metadata(key, value);
   for (const auto& [name, t] : pieces.tensors) writer.add(name, t.dtype, t.shape, t.data);
   const std::vector<std::byte> bytes = writer.bytes();
-  const std::size_t header_end = 8 + std::to_integer<std::size_t>(bytes[0]) + 256 * std::to_integer<std::size_t>(bytes[1]);
+  const std::size_t header_end =
+      8 + std::to_integer<std::size_t>(bytes[0]) + 256 * std::to_integer<std::size_t>(bytes[1]);
   std::size_t loaded = 0;
   for (std::size_t bit = 0; bit < 8 * header_end; ++bit) {
     std::vector<std::byte> damaged = bytes;

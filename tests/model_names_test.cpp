@@ -1,4 +1,5 @@
-// Files as other programs write them: wrappers' prefixes, dots in names, tied weights, foreign metadata, architectures without sizes.
+// Files as other programs write them: wrappers' prefixes, dots in names, tied weights, foreign metadata, architectures
+// without sizes.
 #include <bytegate/model_file.h>
 #include <gtest/gtest.h>
 
@@ -70,7 +71,8 @@ std::vector<std::string> layer_names(const Sequential& model) {
 }
 
 TEST(ModelNames, WrappersAreLeftOut) {
-  for (const std::string prefix : {"module.", "_orig_mod.", "model.", "module._orig_mod.", "_orig_mod.module.model.", "model.model.module."}) {
+  for (const std::string prefix :
+       {"module.", "_orig_mod.", "model.", "module._orig_mod.", "_orig_mod.module.model.", "model.model.module."}) {
     LoadReport report;
     const Dict dict = lstm_fc(prefix);
     const Sequential model = load_model(dict.file(), guessing(&report));
@@ -79,39 +81,47 @@ TEST(ModelNames, WrappersAreLeftOut) {
     EXPECT_EQ(report.tensor_prefixes, (std::vector<std::string>{prefix + "lstm.", prefix + "fc."}));
     // An architecture may name layers either way.
     for (const std::string& stated : {std::string(), prefix, std::string("module.")}) {
-      const std::string text = R"([{"name":")" + stated + R"(lstm","kind":"lstm"},{"name":")" + stated + R"(fc","kind":"linear"}])";
-      EXPECT_EQ(run_model(load_model(dict.file(), with_architecture(text, &report))), run_model(model)) << prefix << ' ' << stated;
+      const std::string text =
+          R"([{"name":")" + stated + R"(lstm","kind":"lstm"},{"name":")" + stated + R"(fc","kind":"linear"}])";
+      EXPECT_EQ(run_model(load_model(dict.file(), with_architecture(text, &report))), run_model(model))
+          << prefix << ' ' << stated;
       EXPECT_EQ(report.stripped_prefix, stated == prefix ? "" : stated.empty() ? prefix : report.stripped_prefix);
     }
     EXPECT_EQ(load_state_dict(dict.file()).stripped_prefix, prefix);
   }
   // A file without the wrappers that the architecture names.
   const std::string text = R"([{"name":"module.lstm","kind":"lstm"},{"name":"module.fc","kind":"linear"}])";
-  EXPECT_EQ(layer_names(load_model(lstm_fc("").file(), with_architecture(text))), (std::vector<std::string>{"module.lstm", "module.fc"}));
+  EXPECT_EQ(layer_names(load_model(lstm_fc("").file(), with_architecture(text))),
+            (std::vector<std::string>{"module.lstm", "module.fc"}));
 }
 
 TEST(ModelNames, WhatIsNoWrapper) {
   LoadReport report;
   Dict some = lstm_fc("module.");
   some.add_linear("head.", 2, 2);  // not all names begin with it
-  EXPECT_EQ(layer_names(load_model(some.file(), guessing(&report))), (std::vector<std::string>{"module.lstm", "module.fc", "head"}));
+  EXPECT_EQ(layer_names(load_model(some.file(), guessing(&report))),
+            (std::vector<std::string>{"module.lstm", "module.fc", "head"}));
   EXPECT_EQ(report.stripped_prefix, "");
   // A layer's own last name.
-  for (const auto& [prefix, stripped] : std::map<std::string, std::string>{{"model.", ""}, {"module.model.", "module."}}) {
+  for (const auto& [prefix, stripped] :
+       std::map<std::string, std::string>{{"model.", ""}, {"module.model.", "module."}}) {
     Dict lone;
     lone.add_linear(prefix, 3, 2);
     EXPECT_EQ(layer_names(load_model(lone.file(), with_architecture("", &report))), std::vector<std::string>{"model"});
     EXPECT_EQ(report.stripped_prefix, stripped);
-    EXPECT_EQ(layer_names(load_model(lone.file(), with_architecture(R"([{"name":"fc","kind":"linear"}])"))), std::vector<std::string>{"fc"});
+    EXPECT_EQ(layer_names(load_model(lone.file(), with_architecture(R"([{"name":"fc","kind":"linear"}])"))),
+              std::vector<std::string>{"fc"});
   }
   Dict other = lstm_fc("network.");
-  EXPECT_EQ(layer_names(load_model(other.file(), guessing())), (std::vector<std::string>{"network.lstm", "network.fc"}));
+  EXPECT_EQ(layer_names(load_model(other.file(), guessing())),
+            (std::vector<std::string>{"network.lstm", "network.fc"}));
 }
 
 TEST(ModelNames, DotsInNames) {
   Dict dict;
   dict.add_lstm("layers.0.", 3, 5).add_linear("layers.1.fc.", 5, 2);
-  const std::string text = R"([{"name":"layers.0","kind":"lstm"},{"name":"r","kind":"relu"},{"name":"layers.1.fc","kind":"linear"}])";
+  const std::string text =
+      R"([{"name":"layers.0","kind":"lstm"},{"name":"r","kind":"relu"},{"name":"layers.1.fc","kind":"linear"}])";
   const Sequential model = load_model(dict.file(), with_architecture(text));
   const TemporaryFolder folder;
   for (const Sequential& m : {model, quantize_dynamic(model)}) {
@@ -149,7 +159,9 @@ TEST(ModelNames, SavedUnderTheNamesOfTheInput) {
   save_model(model, folder / "lone", {report.tensor_prefixes, false});
   EXPECT_TRUE(SafetensorsFile::load(folder / "lone").contains("weight_scale"));
   EXPECT_EQ(to_string(load_model(folder / "lone")), to_string(model));
-  expect_error(ErrorCode::invalid_argument, {"2 entries for 1 layers"}, [&] { save_model(model, folder / "x", {{"a.", "b."}, false}); });
+  expect_error(ErrorCode::invalid_argument, {"2 entries for 1 layers"}, [&] {
+    save_model(model, folder / "x", {{"a.", "b."}, false});
+  });
   expect_error(ErrorCode::invalid_argument, {"does not end"}, [&] { save_model(model, folder / "x", {{"a"}, false}); });
 }
 
@@ -161,16 +173,21 @@ Dict tied(const Metadata& metadata) {
 }
 
 const char* const kTied =
-    "Sequential(\n  (encoder): Embedding(30, 10)\n  (rnn): LSTM(10, 10)\n  (decoder): Linear(in_features=10, out_features=30, "
+    "Sequential(\n  (encoder): Embedding(30, 10)\n  (rnn): LSTM(10, 10)\n  (decoder): Linear(in_features=10, "
+    "out_features=30, "
     "bias=True)\n)";
 
 TEST(ModelNames, TiedWeights) {
   const std::string architecture =
       R"([{"name":"encoder","kind":"embedding"},{"name":"rnn","kind":"lstm"},{"name":"decoder","kind":"linear"}])";
-  for (const Metadata& metadata : {Metadata{{"encoder.weight", "decoder.weight"}, {"format", "pt"}},
-                                   Metadata{{"encoder.weight", "first.weight"}, {"first.weight", "second"}, {"second", "decoder.weight"}},
-                                   Metadata{{"encoder.weight", "decoder.weight"}, {"a.weight", "b.weight"}, {"b.weight", "a.weight"},
-                                            {"c.weight", "c.weight"}, {"d.weight", "nothing"}}}) {
+  for (const Metadata& metadata :
+       {Metadata{{"encoder.weight", "decoder.weight"}, {"format", "pt"}},
+        Metadata{{"encoder.weight", "first.weight"}, {"first.weight", "second"}, {"second", "decoder.weight"}},
+        Metadata{{"encoder.weight", "decoder.weight"},
+                 {"a.weight", "b.weight"},
+                 {"b.weight", "a.weight"},
+                 {"c.weight", "c.weight"},
+                 {"d.weight", "nothing"}}}) {
     const SafetensorsFile file = tied(metadata).file();
     const Sequential stated = load_model(file, with_architecture(architecture));
     EXPECT_EQ(to_string(stated), kTied);
@@ -196,7 +213,9 @@ TEST(ModelNames, TiedWeights) {
   wrapped.metadata = {{"module.encoder.weight", "module.decoder.weight"}};
   EXPECT_EQ(to_string(load_model(wrapped.file(), guessing())), kTied);
   // Nowhere: the embedding is not there.
-  expect_error(ErrorCode::bad_file, {"encoder"}, [&] { load_model(tied({{"x", "y"}}).file(), with_architecture(architecture)); });
+  expect_error(ErrorCode::bad_file, {"encoder"}, [&] {
+    load_model(tied({{"x", "y"}}).file(), with_architecture(architecture));
+  });
 }
 
 TEST(ModelNames, TiedWeightsInStateDicts) {
@@ -213,7 +232,8 @@ TEST(ModelNames, TiedWeightsInStateDicts) {
   EXPECT_EQ(saved.metadata().at("conv2.weight"), "conv1.weight");
   LoadOptions options = guessing();
   options.ignore_extra = true;
-  EXPECT_EQ(to_string(load_model(saved, options)).find("(encoder): Embedding(30, 10)"), std::string("Sequential(\n  ").size());
+  EXPECT_EQ(to_string(load_model(saved, options)).find("(encoder): Embedding(30, 10)"),
+            std::string("Sequential(\n  ").size());
 }
 
 TEST(ModelNames, QuantizedStateDictTakesTheFloatModelsArchitecture) {
@@ -222,7 +242,8 @@ TEST(ModelNames, QuantizedStateDictTakesTheFloatModelsArchitecture) {
     const TemporaryFolder folder;
     save_state_dict(quantize_dynamic(load_state_dict(file), quantize_options(scheme)), file, folder / "a");
     EXPECT_TRUE(SafetensorsFile::load(folder / "a").contains("module.lstm.weight_ih_l0_scale"));
-    const Sequential expected = quantize_dynamic(load_model(file, with_architecture(kLstmFc)), quantize_options(scheme));
+    const Sequential expected =
+        quantize_dynamic(load_model(file, with_architecture(kLstmFc)), quantize_options(scheme));
     LoadReport report;
     for (const LoadOptions& options : {with_architecture(kLstmFc, &report), guessing(&report)}) {
       const Sequential loaded = load_model(folder / "a", options);
@@ -237,12 +258,14 @@ TEST(ModelNames, ForeignMetadata) {
   LoadReport report;
   for (const std::string text : {"BiLSTM", "", "[BiLSTM]", "[\"BiLSTM\"]", "{\"name\":\"x\"}", "[]", "[1"}) {
     Dict dict = lstm_fc("");
-    dict.metadata = {{"architecture", text}, {"layers", "2"}, {"scheme", "mine"}, {"format_version", "7"}, {"name", "Tagger"}};
+    dict.metadata = {
+        {"architecture", text}, {"layers", "2"}, {"scheme", "mine"}, {"format_version", "7"}, {"name", "Tagger"}};
     const Sequential model = load_model(dict.file(), guessing(&report));
     EXPECT_EQ(layer_names(model), (std::vector<std::string>{"lstm", "fc"})) << text;
     EXPECT_EQ(report.notes.size(), text.empty() ? 0u : 1u) << text;
     if (!text.empty()) {
-      expect_error(ErrorCode::bad_file, {"the metadata's `architecture`", "2 layers"}, [&] { load_model(dict.file()); });
+      expect_error(ErrorCode::bad_file, {"the metadata's `architecture`", "2 layers"},
+                   [&] { load_model(dict.file()); });
     }
   }
   Dict dict = lstm_fc("");
@@ -257,11 +280,17 @@ TEST(ModelNames, SizesAreOptional) {
     for (const std::int64_t proj : {0, 2}) {
       Sequential model("m");
       model.add("e", Embedding(random_tensor({7, 6}).view()));
-      const LSTMConfig config{
-          .input_size = 6, .hidden_size = 5, .num_layers = 2, .bias = bias, .batch_first = true, .bidirectional = bias, .proj_size = proj};
+      const LSTMConfig config{.input_size = 6,
+                              .hidden_size = 5,
+                              .num_layers = 2,
+                              .bias = bias,
+                              .batch_first = true,
+                              .bidirectional = bias,
+                              .proj_size = proj};
       model.add("l", random_lstm(config));
       model.add("f", random_linear(config.directions() * config.output_size(), 3, bias, true));
-      for (const Sequential& m : {model, quantize_dynamic(model, quantize_options({}, {"linear", "lstm", "embedding"}))}) {
+      for (const Sequential& m :
+           {model, quantize_dynamic(model, quantize_options({}, {"linear", "lstm", "embedding"}))}) {
         const TemporaryFolder folder;
         save_model(m, folder / "a");
         const std::string text = R"([{"name":"e","kind":"embedding"},{"name":"i","kind":"identity","anything":[1]},
@@ -277,12 +306,18 @@ TEST(ModelNames, SizesAreOptional) {
 
 TEST(ModelNames, WhatIsStatedMustAgree) {
   Dict dict;
-  dict.add_lstm("l.", 3, 5).add("l.weight_ih_l1", {20, 5}).add("l.weight_hh_l1", {20, 5}).add("l.bias_ih_l1", {20}).add("l.bias_hh_l1", {20});
+  dict.add_lstm("l.", 3, 5)
+      .add("l.weight_ih_l1", {20, 5})
+      .add("l.weight_hh_l1", {20, 5})
+      .add("l.bias_ih_l1", {20})
+      .add("l.bias_hh_l1", {20});
   const auto refused = [&](const std::vector<std::string>& parts, const std::string& keys) {
     const std::string text = R"([{"name":"l","kind":"lstm")" + keys + "}]";
     expect_error(ErrorCode::bad_file, parts, [&] { load_model(dict.file(), with_architecture(text)); });
   };
-  EXPECT_EQ(load_model(dict.file(), with_architecture(R"([{"name":"l","kind":"lstm","hidden_size":5}])")).layers().size(), 1u);
+  EXPECT_EQ(
+      load_model(dict.file(), with_architecture(R"([{"name":"l","kind":"lstm","hidden_size":5}])")).layers().size(),
+      1u);
   refused({"\"l.weight_ih_l0\" has shape [20, 3]; the architecture asks for [24, 3]"}, R"(,"hidden_size":6)");
   refused({"the architecture asks for [20, 4]"}, R"(,"input_size":4)");
   refused({"\"l\" has num_layers 1", "2 layers"}, R"(,"num_layers":1)");
@@ -296,22 +331,27 @@ TEST(ModelNames, WhatIsStatedMustAgree) {
   const auto other = [&](const std::vector<std::string>& parts, const std::string& layer, const Dict& tensors) {
     expect_error(ErrorCode::bad_file, parts, [&] { load_model(tensors.file(), with_architecture("[" + layer + "]")); });
   };
-  other({"\"q\" leaves its sizes to the tensor \"q.weight\", which is not in the file"}, R"({"name":"q","kind":"linear"})", lstm_fc(""));
+  other({"\"q\" leaves its sizes to the tensor \"q.weight\", which is not in the file"},
+        R"({"name":"q","kind":"linear"})", lstm_fc(""));
   Dict vector;
   vector.add("v.weight", {3});
   for (const auto& [name, rows] : {std::pair("gru", 9), {"rnn", 3}, {"odd", 10}}) {
     vector.add(name + std::string(".weight_ih_l0"), {rows, 2}).add(name + std::string(".weight_hh_l0"), {rows, 3});
   }
   other({"\"v\"", "whose shape is [3]; a matrix is expected"}, R"({"name":"v","kind":"linear"})", vector);
-  other({"\"gru\" has 3 rows of weight_ih_l0 for each hidden unit, as a GRU has"}, R"({"name":"gru","kind":"lstm"})", vector);
-  other({"\"rnn\" has a row of weight_ih_l0 for each hidden unit, as a plain RNN has"}, R"({"name":"rnn","kind":"lstm"})", vector);
+  other({"\"gru\" has 3 rows of weight_ih_l0 for each hidden unit, as a GRU has"}, R"({"name":"gru","kind":"lstm"})",
+        vector);
+  other({"\"rnn\" has a row of weight_ih_l0 for each hidden unit, as a plain RNN has"},
+        R"({"name":"rnn","kind":"lstm"})", vector);
   other({"\"odd\" has 10 rows of weight_ih_l0 for 3 hidden units"}, R"({"name":"odd","kind":"lstm"})", vector);
   // A mistyped field is an error, one that changes nothing is none.
-  other({"\"fc\" has the unknown key \"in_feature\"; accepted are bias, dtype, in_features, kind, name, out_features, relu"},
+  other({"\"fc\" has the unknown key \"in_feature\"; accepted are bias, dtype, in_features, kind, name, out_features, "
+         "relu"},
         R"({"name":"lstm","kind":"lstm"},{"name":"fc","kind":"linear","in_feature":5})", lstm_fc(""));
   Dict table;
   table.add("e.weight", {4, 3});
-  const char* const ignored = R"([{"name":"e","kind":"embedding","padding_idx":null},{"name":"r","kind":"relu","inplace":true}])";
+  const char* const ignored =
+      R"([{"name":"e","kind":"embedding","padding_idx":null},{"name":"r","kind":"relu","inplace":true}])";
   EXPECT_EQ(load_model(table.file(), with_architecture(ignored)).layers().size(), 2u);
 }
 

@@ -20,7 +20,8 @@ LSTMResult run_on(const AnyLstm& layer, const LstmCase& c, int threads) {
     args.h0 = c.state.h.view();
     args.c0 = c.state.c.view();
   }
-  for (int call = 0; call < 2; ++call) layer.forward(c.x.view(), result.output.view(), args, workspace);  // threads asleep, then awake
+  for (int call = 0; call < 2; ++call)
+    layer.forward(c.x.view(), result.output.view(), args, workspace);  // threads asleep, then awake
   return result;
 }
 
@@ -79,7 +80,8 @@ TEST_P(NumThreadsTest, LstmGivesTheSameBits) {
 
 TEST_P(NumThreadsTest, LinearGivesTheSameBits) {
   Random random(12);
-  for (const auto& [m, k, n] : {std::array<std::int64_t, 3>{1, 2100, 2050}, {3, 1500, 1001}, {131, 190, 201}, {50, 2000, 70}}) {
+  for (const auto& [m, k, n] :
+       {std::array<std::int64_t, 3>{1, 2100, 2050}, {3, 1500, 1001}, {131, 190, 201}, {50, 2000, 70}}) {
     const Linear layer(random_tensor({n, k}, random).view(), random_tensor({n}, random).view(), false, &backend());
     const Tensor x = random_tensor({m, k}, random);
     const std::string sizes = to_string(Shape{m, k, n});  // clang 14 cannot capture structured bindings

@@ -128,7 +128,8 @@ TEST_P(OddLinear, ConstantRows) {
   }
 }
 
-/// Weights that are large enough overflow float, in the layer as in the oracle: what matters is that all backends agree.
+/// Weights that are large enough overflow float, in the layer as in the oracle: what matters is that all backends
+/// agree.
 TEST_P(OddLinear, OverflowIsTheSameEverywhere) {
   Random random(6);
   const Tensor weight = random_tensor({11, 20}, random, 1e6f), bias = random_tensor({11}, random),
@@ -166,11 +167,13 @@ LstmCase base_case(std::int64_t proj_size) {
 
 class OddLstm : public BackendTest {
  protected:
-  /// Row 2 of `ours` is NaN from `first_bad` on, end state too, and as in `good` before; the other rows are as in `good`.
+  /// Row 2 of `ours` is NaN from `first_bad` on, end state too, and as in `good` before; the other rows are as in
+  /// `good`.
   void expect_poisoned(const LstmCase& c, const LSTMResult& good, const LSTMResult& ours, std::int64_t first_bad) {
     for (std::int64_t b = 0; b < c.batch; ++b) {
       const std::int64_t until = b == 2 ? first_bad : c.steps;
-      EXPECT_EQ(first_difference(take_row(ours.output, false, b, 0, until), take_row(good.output, false, b, 0, until)), "")
+      EXPECT_EQ(first_difference(take_row(ours.output, false, b, 0, until), take_row(good.output, false, b, 0, until)),
+                "")
           << "row " << b;
       const LSTMState state = take_state(ours.state, b), expected = take_state(good.state, b);
       if (b == 2) {
@@ -211,8 +214,8 @@ TEST_P(OddLstm, BadInput) {
   }
 }
 
-// A bad value in h0 or c0, of the first layer or the second, first unit or last: the row's outputs are NaN from the first step
-// on.
+// A bad value in h0 or c0, of the first layer or the second, first unit or last: the row's outputs are NaN from the
+// first step on.
 TEST_P(OddLstm, BadState) {
   const LstmKind accurate = lstm_kinds()[1];
   for (std::int64_t proj_size : {0, 5}) {
@@ -237,7 +240,8 @@ TEST_P(OddLstm, BadState) {
   }
 }
 
-// PyTorch's schemes share a scale over the batch, and float layers have none: no row is its own, but all backends agree.
+// PyTorch's schemes share a scale over the batch, and float layers have none: no row is its own, but all backends
+// agree.
 TEST_P(OddLstm, OtherKindsAgree) {
   for (float bad : kBad) {
     LstmCase c = base_case(0);
@@ -262,7 +266,8 @@ TEST_P(OddLstm, PaddingIsNotRead) {
   }
   for (const LstmKind& kind : lstm_kinds()) {
     const LSTMResult good = run(base, kind, backend()), ours = run(spoiled, kind, backend());
-    EXPECT_EQ(first_difference(ours.output, good.output) + first_difference(ours.state.h, good.state.h), "") << kind.name;
+    EXPECT_EQ(first_difference(ours.output, good.output) + first_difference(ours.state.h, good.state.h), "")
+        << kind.name;
     EXPECT_TRUE(all_finite(ours.output.data));
   }
 }
@@ -280,14 +285,15 @@ TEST_P(OddLstm, EverySize) {
       if (kind.name != "per_row") continue;
       const LSTMResult good = run(base_case(0), kind, backend());
       for (std::int64_t b : {0, 1, 3}) {
-        EXPECT_EQ(first_difference(take_row(ours.output, false, b, 0, 6), take_row(good.output, false, b, 0, 6)), "") << size;
+        EXPECT_EQ(first_difference(take_row(ours.output, false, b, 0, 6), take_row(good.output, false, b, 0, 6)), "")
+            << size;
       }
     }
   }
 }
 
-// Finite numbers whose scales' product is no float: a sum of 0 times infinity. Units of the row become NaN one by one, and the
-// row with them from the next step on; the others stay as they are.
+// Finite numbers whose scales' product is no float: a sum of 0 times infinity. Units of the row become NaN one by one,
+// and the row with them from the next step on; the others stay as they are.
 TEST_P(OddLstm, OverflowIsTheSameEverywhere) {
   for (std::int64_t proj_size : {0, 5}) {
     for (std::size_t unit : {0u, 7u, 18u}) {
@@ -304,7 +310,8 @@ TEST_P(OddLstm, OverflowIsTheSameEverywhere) {
         const LSTMResult ours = run(c, kind, backend());
         compare_with_scalar(c, kind, ours);
         if (kind.name != "per_row") continue;
-        EXPECT_TRUE(std::isnan(take_row(ours.output, false, 2, 0, 1).data[0]));  // the second layer's row was not finite
+        EXPECT_TRUE(
+            std::isnan(take_row(ours.output, false, 2, 0, 1).data[0]));  // the second layer's row was not finite
         for (std::int64_t b : {0, 1, 3}) EXPECT_TRUE(all_finite(take_row(ours.output, false, b, 0, 6).data));
       }
     }

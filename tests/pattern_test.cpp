@@ -1,10 +1,10 @@
 // Patterns for layers' names: * and ?, and nothing else.
+#include "layers/pattern.h"
+
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
-
-#include "layers/pattern.h"
 
 namespace bytegate::detail {
 namespace {
@@ -13,7 +13,8 @@ namespace {
 bool matches_by_definition(const std::string& pattern, const std::string& name) {
   if (pattern.empty()) return name.empty();
   if (pattern[0] == '*')
-    return matches_by_definition(pattern.substr(1), name) || (!name.empty() && matches_by_definition(pattern, name.substr(1)));
+    return matches_by_definition(pattern.substr(1), name) ||
+           (!name.empty() && matches_by_definition(pattern, name.substr(1)));
   return !name.empty() && (pattern[0] == '?' || pattern[0] == name[0]) &&
          matches_by_definition(pattern.substr(1), name.substr(1));
 }

@@ -109,8 +109,10 @@ TEST(Recognize, LSTMOfOneUnitWithoutBias) {
 }
 
 TEST(Recognize, Linear) {
-  EXPECT_EQ(recognized(linear("fc.", 3, 2)), "Sequential(\n  (fc): Linear(in_features=3, out_features=2, bias=True)\n)");
-  EXPECT_EQ(recognized(linear("", 3, 2, false)), "Sequential(\n  (linear): Linear(in_features=3, out_features=2, bias=False)\n)");
+  EXPECT_EQ(recognized(linear("fc.", 3, 2)),
+            "Sequential(\n  (fc): Linear(in_features=3, out_features=2, bias=True)\n)");
+  EXPECT_EQ(recognized(linear("", 3, 2, false)),
+            "Sequential(\n  (linear): Linear(in_features=3, out_features=2, bias=False)\n)");
   EXPECT_EQ(recognized(linear("fc1.", 3, 5) + linear("fc2.", 5, 5, false) + linear("fc3.", 5, 1)),
             "Sequential(\n  (fc1): Linear(in_features=3, out_features=5, bias=True)\n  (fc2): Linear(in_features=5, "
             "out_features=5, bias=False)\n"
@@ -119,7 +121,8 @@ TEST(Recognize, Linear) {
 
 TEST(Recognize, Embedding) {
   const std::string model =
-      "Sequential(\n  (e): Embedding(63, 48)\n  (lstm): LSTM(48, 16)\n  (decoder): Linear(in_features=16, out_features=63, "
+      "Sequential(\n  (e): Embedding(63, 48)\n  (lstm): LSTM(48, 16)\n  (decoder): Linear(in_features=16, "
+      "out_features=63, "
       "bias=True)\n)";
   const Tensors rest = lstm("lstm.", {.input_size = 48, .hidden_size = 16}) + linear("decoder.", 16, 63);
   EXPECT_EQ(recognized(linear("e.", 48, 63, false) + rest), model);
@@ -136,42 +139,48 @@ TEST(Recognize, Embedding) {
     EXPECT_NE(recognized(linear(name + '.', 8, 8, false) + head).find("): Embedding(8, 8)"), std::string::npos) << name;
   }
   // Sizes go before names.
-  EXPECT_NE(recognized(linear("embedded.", 3, 8, false) + head).find("(embedded): Linear(in_features=3"), std::string::npos);
+  EXPECT_NE(recognized(linear("embedded.", 3, 8, false) + head).find("(embedded): Linear(in_features=3"),
+            std::string::npos);
   EXPECT_NE(recognized(linear("embed.", 8, 5, false)).find("Embedding(5, 8)"), std::string::npos);
 }
 
 TEST(Recognize, SeveralLayersAreNoModel) {
-  const Tensors tensors = lstm("lstm.", {.input_size = 10, .hidden_size = 20}) + linear("fc.", 20, 3) + linear("skip.", 20, 3, false);
+  const Tensors tensors =
+      lstm("lstm.", {.input_size = 10, .hidden_size = 20}) + linear("fc.", 20, 3) + linear("skip.", 20, 3, false);
   const auto error = error_of([&] { load_model(state_dict(tensors)); });
   ASSERT_TRUE(error.has_value());
   EXPECT_EQ(static_cast<int>(error->code()), static_cast<int>(ErrorCode::bad_file));
   const std::string text = error->what();
-  for (const char* part : {"lstm: LSTM(10, 20)", "fc: Linear(in_features=20, out_features=3, bias=True)", "architecture",
-                           "LoadOptions::architecture", "--architecture FILE", "LoadOptions::guess_architecture", "--guess",
-                           "skip: Linear(in_features=20, out_features=3, bias=False) or Embedding(3, 20)"}) {
+  for (const char* part :
+       {"lstm: LSTM(10, 20)", "fc: Linear(in_features=20, out_features=3, bias=True)", "architecture",
+        "LoadOptions::architecture", "--architecture FILE", "LoadOptions::guess_architecture", "--guess",
+        "skip: Linear(in_features=20, out_features=3, bias=False) or Embedding(3, 20)"}) {
     EXPECT_NE(text.find(part), std::string::npos) << text << "\nlacks " << part;
   }
   // Also where one order only fits.
-  expect_error(ErrorCode::bad_file, {"architecture"},
-               [] { load_model(state_dict(lstm("lstm.", {.input_size = 10, .hidden_size = 20}) + linear("fc.", 20, 3))); });
+  expect_error(ErrorCode::bad_file, {"architecture"}, [] {
+    load_model(state_dict(lstm("lstm.", {.input_size = 10, .hidden_size = 20}) + linear("fc.", 20, 3)));
+  });
 }
 
 TEST(Recognize, GuessesTheOrderBySizesAlone) {
   // Whatever the order of the data: as PyTorch has it, by name, backwards.
-  const Tensors embedding = linear("encoder.", 48, 63, false), rnn = lstm("lstm.", {.input_size = 48, .hidden_size = 16}),
-                fc = linear("decoder.", 16, 63);
+  const Tensors embedding = linear("encoder.", 48, 63, false),
+                rnn = lstm("lstm.", {.input_size = 48, .hidden_size = 16}), fc = linear("decoder.", 16, 63);
   for (const Tensors& tensors : {embedding + rnn + fc, fc + embedding + rnn, fc + rnn + embedding}) {
     LoadReport report;
-    EXPECT_EQ(to_string(load_model(state_dict(tensors), guessing(&report))),
-              "Sequential(\n  (encoder): Embedding(63, 48)\n  (lstm): LSTM(48, 16)\n  (decoder): Linear(in_features=16, "
-              "out_features=63, bias=True)\n)");
+    EXPECT_EQ(
+        to_string(load_model(state_dict(tensors), guessing(&report))),
+        "Sequential(\n  (encoder): Embedding(63, 48)\n  (lstm): LSTM(48, 16)\n  (decoder): Linear(in_features=16, "
+        "out_features=63, bias=True)\n)");
     EXPECT_TRUE(report.guessed);
   }
   // More than one order fits: that of the data is no better than another.
   const LSTMConfig square{.input_size = 16, .hidden_size = 16};
-  for (const Tensors& tensors : {linear("b.", 4, 4) + linear("a.", 4, 4), linear("z.", 4, 2) + linear("a.", 4, 4) + linear("b.", 4, 4),
-                                 lstm("decoder.", square) + lstm("encoder.", square) + linear("out.", 16, 16),
-                                 linear("fc.", 16, 16) + lstm("lstm.", square)}) {
+  for (const Tensors& tensors :
+       {linear("b.", 4, 4) + linear("a.", 4, 4), linear("z.", 4, 2) + linear("a.", 4, 4) + linear("b.", 4, 4),
+        lstm("decoder.", square) + lstm("encoder.", square) + linear("out.", 16, 16),
+        linear("fc.", 16, 16) + lstm("lstm.", square)}) {
     expect_error(ErrorCode::bad_file, {"more than one order", "architecture"}, [&] { recognized(tensors); });
   }
   expect_error(ErrorCode::bad_file, {"dict.safetensors", "in no order", "architecture"},
@@ -185,21 +194,24 @@ TEST(Recognize, GuessesTheOrderBySizesAlone) {
 }
 
 TEST(Recognize, Charlm) {
-  const std::filesystem::path path = std::filesystem::path(BYTEGATE_SOURCE_DIR) / "examples/data/charlm/model.safetensors";
+  const std::filesystem::path path =
+      std::filesystem::path(BYTEGATE_SOURCE_DIR) / "examples/data/charlm/model.safetensors";
   const SafetensorsFile file = SafetensorsFile::load(path);
   SafetensorsWriter bare;  // the same tensors, by name and without the architecture
   for (const auto& [name, t] : file.tensors()) bare.add(name, t.dtype, t.shape, tensor_bytes(file, name));
-  EXPECT_EQ(to_string(load_model(SafetensorsFile::parse(bare.bytes(), "bare"), guessing())), to_string(load_model(path)));
+  EXPECT_EQ(to_string(load_model(SafetensorsFile::parse(bare.bytes(), "bare"), guessing())),
+            to_string(load_model(path)));
 }
 
 TEST(Recognize, SizesThatNoProgramCanMultiply) {
   constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max();
-  for (const Tensors& tensors : std::vector<Tensors>{{{"a.weight_ih_l0", {0, kHuge}}, {"a.weight_hh_l0", {0, kHuge}}},
-                                                     {{"a.weight_ih_l0", {kHuge, 0}}, {"a.weight_hh_l0", {0, kHuge}}},
-                                                     {{"a.weight_ih_l0", {0, 1}}, {"a.weight_hh_l0", {0, 1}}, {"a.weight_hr_l0", {kHuge, 0}}},
-                                                     {{"a.weight", {kHuge, 0}}},
-                                                     {{"a.weight", {0, kHuge}}},
-                                                     {{"a.weight_ih", {0, kHuge}}, {"a.weight_hh", {0, kHuge}}}}) {
+  for (const Tensors& tensors :
+       std::vector<Tensors>{{{"a.weight_ih_l0", {0, kHuge}}, {"a.weight_hh_l0", {0, kHuge}}},
+                            {{"a.weight_ih_l0", {kHuge, 0}}, {"a.weight_hh_l0", {0, kHuge}}},
+                            {{"a.weight_ih_l0", {0, 1}}, {"a.weight_hh_l0", {0, 1}}, {"a.weight_hr_l0", {kHuge, 0}}},
+                            {{"a.weight", {kHuge, 0}}},
+                            {{"a.weight", {0, kHuge}}},
+                            {{"a.weight_ih", {0, kHuge}}, {"a.weight_hh", {0, kHuge}}}}) {
     expect_error(ErrorCode::bad_file, {"recognized"}, [&] { recognized(tensors); });
     for (const char* kind : {"linear", "lstm", "embedding"}) {
       LoadOptions options;
@@ -219,16 +231,20 @@ TEST(Recognize, WhatIsNoLayer) {
   refused({"recognized", "a plain RNN"}, {{"g.weight_ih_l0", {4, 3}}, {"g.weight_hh_l0", {4, 4}}});
   refused({"needs a matrix \"g.weight_hh_l0\", which is not in the file"}, {{"g.weight_ih_l0", {16, 3}}});
   refused({"13 rows of weight_ih_l0 for 4 hidden units"}, {{"g.weight_ih_l0", {13, 3}}, {"g.weight_hh_l0", {13, 4}}});
-  refused({"not taken for a Linear's: its module has \"fc.bias\" of shape [3], not [2]"}, {{"fc.weight", {2, 3}}, {"fc.bias", {3}}});
+  refused({"not taken for a Linear's: its module has \"fc.bias\" of shape [3], not [2]"},
+          {{"fc.weight", {2, 3}}, {"fc.bias", {3}}});
   refused({"has \"mask\" besides"}, {{"fc.weight", {2, 3}}, {"fc.bias", {2}}, {"fc.mask", {2, 3}}});
   const LSTMConfig config{.input_size = 3, .hidden_size = 4, .num_layers = 2, .bidirectional = true};
   for (const auto& [name, shape] : lstm("", config)) {
     if (name == "weight_ih_l0" || name == "weight_ih_l0_reverse") continue;  // without it, another complaint
     refused({"recognized", "LSTM"}, without(lstm("", config), name));
   }
-  refused({"has \"bias_xx\", which an LSTM like its first layer does not have"}, lstm("", config) + Tensors{{"bias_xx", {16}}});
-  refused({"no layer of the model uses the tensors \"norm.weight\""}, linear("fc.", 3, 2) + Tensors{{"norm.weight", {2}}});
-  expect_error(ErrorCode::bad_file, {"of dtype I64, not in floating point"}, [] { load_model(state_dict(linear("fc.", 3, 2), "I64")); });
+  refused({"has \"bias_xx\", which an LSTM like its first layer does not have"},
+          lstm("", config) + Tensors{{"bias_xx", {16}}});
+  refused({"no layer of the model uses the tensors \"norm.weight\""},
+          linear("fc.", 3, 2) + Tensors{{"norm.weight", {2}}});
+  expect_error(ErrorCode::bad_file, {"of dtype I64, not in floating point"},
+               [] { load_model(state_dict(linear("fc.", 3, 2), "I64")); });
 }
 
 TEST(StateDict, QuantizesWhatItKnowsAndKeepsTheRest) {
@@ -262,11 +278,13 @@ TEST(StateDict, QuantizesWhatItKnowsAndKeepsTheRest) {
   EXPECT_EQ(saved.tensor("model.rnn.weight_ih_l0").dtype, "I8");
   EXPECT_EQ(saved.tensor("model.head.weight").dtype, "F32");
   EXPECT_EQ(saved.tensor("conv.weight").shape, (Dims{4, 3, 2}));
-  expect_error(ErrorCode::bad_file, {"architecture", "model.head: Linear(in_features=5, out_features=2, bias=True)"}, [&] { load_model(saved); });
+  expect_error(ErrorCode::bad_file, {"architecture", "model.head: Linear(in_features=5, out_features=2, bias=True)"},
+               [&] { load_model(saved); });
 
   const StateDict again = load_state_dict(saved);
   ASSERT_EQ(again.layers.size(), 3u);
-  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(to_string(*again.layers[i].layer), to_string(*quantized.layers[i].layer));
+  for (std::size_t i = 0; i < 3; ++i)
+    EXPECT_EQ(to_string(*again.layers[i].layer), to_string(*quantized.layers[i].layer));
   EXPECT_EQ(again.others, floats.others);
   save_state_dict(again, saved, folder / "b");
   EXPECT_EQ(read_text(folder / "b"), read_text(folder / "a"));
@@ -281,7 +299,8 @@ TEST(StateDict, QuantizesWhatItKnowsAndKeepsTheRest) {
 TEST(StateDict, EmbeddingsWithoutAnOrder) {
   const auto kinds = [](const Tensors& tensors) {
     std::string text;
-    for (const auto& [name, layer] : load_state_dict(state_dict(tensors)).layers) text += to_string(*layer).substr(0, 3) + ' ';
+    for (const auto& [name, layer] : load_state_dict(state_dict(tensors)).layers)
+      text += to_string(*layer).substr(0, 3) + ' ';
     return text;
   };
   const Tensors rnn = lstm("rnn.", {.input_size = 48, .hidden_size = 16});
@@ -290,8 +309,8 @@ TEST(StateDict, EmbeddingsWithoutAnOrder) {
   // Two heads on one LSTM, which returns the 16 features that the first accepts: no Embedding.
   EXPECT_EQ(kinds(rnn + linear("head1.", 16, 63, false) + linear("head2.", 16, 10)), "LST Lin Lin ");
   // Another layer accepts the 48 rows: no Embedding.
-  EXPECT_EQ(kinds(linear("x.", 16, 48, false) + linear("y.", 16, 48) + lstm("z.", {.input_size = 48, .hidden_size = 5}) +
-                  linear("fc.", 640, 10)),
+  EXPECT_EQ(kinds(linear("x.", 16, 48, false) + linear("y.", 16, 48) +
+                  lstm("z.", {.input_size = 48, .hidden_size = 5}) + linear("fc.", 640, 10)),
             "Lin Lin LST Lin ");
 }
 

@@ -44,7 +44,8 @@ LstmCase rearranged(const LstmCase& c, const std::vector<std::int64_t>& order, s
     const auto copy_state = [&](const Tensor& source, Tensor& target) {
       const std::int64_t states = source.shape[0], size = source.shape.back();
       for (std::int64_t s = 0; s < states; ++s) {
-        std::copy_n(source.data.begin() + (s * c.batch + from) * size, size, target.data.begin() + (s * r.batch + to) * size);
+        std::copy_n(source.data.begin() + (s * c.batch + from) * size, size,
+                    target.data.begin() + (s * r.batch + to) * size);
       }
     };
     copy_state(c.state.h, r.state.h);
@@ -73,8 +74,10 @@ class RowsTest : public BackendTest {
   }
 };
 
-void expect_row(const LSTMResult& whole, bool batch_first, std::int64_t b, std::int64_t length, const LSTMResult& alone) {
-  EXPECT_EQ(first_difference(take_row(whole.output, batch_first, b, 0, length), alone.output), "") << "output of row " << b;
+void expect_row(const LSTMResult& whole, bool batch_first, std::int64_t b, std::int64_t length,
+                const LSTMResult& alone) {
+  EXPECT_EQ(first_difference(take_row(whole.output, batch_first, b, 0, length), alone.output), "")
+      << "output of row " << b;
   const LSTMState state = take_state(whole.state, b);
   EXPECT_EQ(first_difference(state.h, alone.state.h), "") << "hn of row " << b;
   EXPECT_EQ(first_difference(state.c, alone.state.c), "") << "cn of row " << b;
@@ -88,7 +91,8 @@ TEST_P(RowsTest, LstmRowAlone) {
                     const std::int64_t length = length_of(c, b);
                     const LSTMState state = c.has_state ? take_state(c.state, b) : LSTMState();
                     const Tensor x = take_row(c.x, c.config.batch_first, b, 0, length);
-                    expect_row(whole, c.config.batch_first, b, length, layer.forward(x, c.has_state ? &state : nullptr));
+                    expect_row(whole, c.config.batch_first, b, length,
+                               layer.forward(x, c.has_state ? &state : nullptr));
                     const Tensor rest = take_row(whole.output, c.config.batch_first, b, length, c.steps - length);
                     EXPECT_EQ(first_difference(rest, Tensor(rest.shape)), "") << "after the end of row " << b;
                   }
@@ -102,7 +106,8 @@ TEST_P(RowsTest, LstmPermutedAndPadded) {
                   std::vector<std::int64_t> order(static_cast<std::size_t>(c.batch));
                   std::iota(order.begin(), order.end(), 0);
                   for (std::size_t i = order.size(); i > 1; --i) {
-                    std::swap(order[i - 1], order[static_cast<std::size_t>(random.integer(0, static_cast<std::int64_t>(i) - 1))]);
+                    std::swap(order[i - 1],
+                              order[static_cast<std::size_t>(random.integer(0, static_cast<std::int64_t>(i) - 1))]);
                   }
                   order.push_back(order[0]);  // a row twice
                   for (std::int64_t padding : {0, 3}) {
@@ -137,16 +142,17 @@ Tensor take_steps(const Tensor& x, const LstmCase& c, std::int64_t first, std::i
 
 void check_streamed(const LstmCase& c, const AnyLstm& layer, const LSTMResult& whole) {
   for (std::int64_t piece : {1, 2, 5}) {
-    LSTMState state = c.has_state
-                          ? c.state
-                          : LSTMState{Tensor(c.state_shape(c.config.output_size())), Tensor(c.state_shape(c.config.hidden_size))};
+    LSTMState state = c.has_state ? c.state
+                                  : LSTMState{Tensor(c.state_shape(c.config.output_size())),
+                                              Tensor(c.state_shape(c.config.hidden_size))};
     Workspace workspace;
     for (std::int64_t first = 0; first < c.steps; first += piece) {
       const std::int64_t count = std::min(piece, c.steps - first);
       const Tensor x = take_steps(c.x, c, first, count);
       Tensor y(x.shape.with_back(c.config.output_size()));
       // The state in place: hn may be h0 and cn may be c0.
-      layer.forward(x.view(), y.view(), {state.h.view(), state.c.view(), state.h.view(), state.c.view(), {}}, workspace);
+      layer.forward(x.view(), y.view(), {state.h.view(), state.c.view(), state.h.view(), state.c.view(), {}},
+                    workspace);
       ASSERT_EQ(first_difference(y, take_steps(whole.output, c, first, count)), "")
           << "steps " << first << " and on, " << piece << " at a time";
     }
@@ -156,7 +162,8 @@ void check_streamed(const LstmCase& c, const AnyLstm& layer, const LSTMResult& w
 }
 
 TEST_P(RowsTest, LstmStreamed) {
-  for_each_case([](const LstmCase& c) { return !c.config.bidirectional && c.lengths.empty() && c.steps > 1; }, check_streamed);
+  for_each_case([](const LstmCase& c) { return !c.config.bidirectional && c.lengths.empty() && c.steps > 1; },
+                check_streamed);
 }
 
 TEST_P(RowsTest, LargeLstmStreamed) {
@@ -186,7 +193,8 @@ TEST_P(RowsTest, LinearRowAlone) {
     const Tensor y = quantized.forward(x), y_float = layer.forward(x);
     for (int r = 0; r < m; ++r) {
       const Tensor row = take_row(x, false, 0, r, 1), one(Shape{k}, row.data);
-      EXPECT_EQ(first_difference(Tensor(Shape{n}, take_row(y, false, 0, r, 1).data), quantized.forward(one)), "") << "row " << r;
+      EXPECT_EQ(first_difference(Tensor(Shape{n}, take_row(y, false, 0, r, 1).data), quantized.forward(one)), "")
+          << "row " << r;
       EXPECT_EQ(first_difference(Tensor(Shape{n}, take_row(y_float, false, 0, r, 1).data), layer.forward(one)), "")
           << "float row " << r;
     }

@@ -27,9 +27,9 @@ std::string one(const std::string& dtype, const std::string& shape, const std::s
 
 /// Two F32 tensors, a of [2] and b of [1], at these offsets.
 std::string two(const std::string& a, const std::string& b, std::size_t data) {
-  return file_text(
-      R"({"a":{"dtype":"F32","shape":[2],"data_offsets":)" + a + R"(},"b":{"dtype":"F32","shape":[1],"data_offsets":)" + b + "}}",
-      data);
+  return file_text(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":)" + a +
+                       R"(},"b":{"dtype":"F32","shape":[1],"data_offsets":)" + b + "}}",
+                   data);
 }
 
 std::vector<BadFile> bad_prefixes() {
@@ -99,8 +99,10 @@ std::vector<BadFile> bad_structure() {
       {"tensor_twice", file_text("{" + a + "," + a + "}", 1), "the name \"a\" appears twice"},
       {"tensor_twice_by_escape", file_text(R"({"bc":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\u0062c":{}})", 1),
        "the name \"bc\" appears twice"},
-      {"metadata_twice", file_text(R"({"__metadata__":{},"__metadata__":{}})", 0), "the name \"__metadata__\" appears twice"},
-      {"metadata_key_twice", file_text(R"({"__metadata__":{"k":"1","k":"2"}})", 0), "the __metadata__ key \"k\" appears twice"},
+      {"metadata_twice", file_text(R"({"__metadata__":{},"__metadata__":{}})", 0),
+       "the name \"__metadata__\" appears twice"},
+      {"metadata_key_twice", file_text(R"({"__metadata__":{"k":"1","k":"2"}})", 0),
+       "the __metadata__ key \"k\" appears twice"},
       {"metadata_is_null", file_text(R"({"__metadata__":null})", 0), "__metadata__ is null"},
       {"metadata_is_string", file_text(R"({"__metadata__":"x"})", 0), "__metadata__ is a string"},
       {"metadata_is_array", file_text(R"({"__metadata__":[]})", 0), "__metadata__ is an array"},
@@ -114,8 +116,10 @@ std::vector<BadFile> bad_structure() {
       {"extra_key", file_text(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"strides":[1]}})", 1),
        "unknown key \"strides\""},
       {"key_in_capitals", file_text(R"({"a":{"DType":"U8"}})", 1), "unknown key \"DType\""},
-      {"dtype_twice", file_text(R"({"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1), "has two \"dtype\""},
-      {"shape_twice", file_text(R"({"a":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}})", 1), "has two \"shape\""},
+      {"dtype_twice", file_text(R"({"a":{"dtype":"U8","dtype":"U8","shape":[1],"data_offsets":[0,1]}})", 1),
+       "has two \"dtype\""},
+      {"shape_twice", file_text(R"({"a":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}})", 1),
+       "has two \"shape\""},
   };
 }
 
@@ -136,14 +140,16 @@ std::vector<BadFile> bad_entries() {
       {"shape_negative", one(R"("U8")", "[-1]", "[0,1]", 1), "shape that holds the negative number -1"},
       {"shape_fraction", one(R"("U8")", "[1.0]", "[0,1]", 1), "shape that holds the number 1.0"},
       {"shape_exponent", one(R"("U8")", "[1e0]", "[0,1]", 1), "shape that holds the number 1e0"},
-      {"shape_2_to_63", one(R"("U8")", "[9223372036854775808]", "[0,1]", 1), "shape that holds the number 9223372036854775808"},
+      {"shape_2_to_63", one(R"("U8")", "[9223372036854775808]", "[0,1]", 1),
+       "shape that holds the number 9223372036854775808"},
       {"shape_2_to_64_plus_1", one(R"("U8")", "[18446744073709551617]", "[0,1]", 1),
        "shape that holds the number 18446744073709551617"},
       {"elements_overflow", one(R"("U8")", "[4294967296,4294967297]", "[0,1]", 1),
        "[4294967296, 4294967297], whose size overflows"},
       {"elements_wrap_to_one", one(R"("U8")", "[274177,67280421310721]", "[0,1]", 1),
        "[274177, 67280421310721], whose size overflows"},
-      {"bytes_overflow", one(R"("F64")", "[2305843009213693952]", "[0,0]", 0), "[2305843009213693952], whose size overflows"},
+      {"bytes_overflow", one(R"("F64")", "[2305843009213693952]", "[0,0]", 0),
+       "[2305843009213693952], whose size overflows"},
       {"overflow_before_zero", one(R"("U8")", "[4294967296,4294967296,0]", "[0,0]", 0),
        "[4294967296, 4294967296, 0], whose size"},
       {"offsets_empty", one(R"("U8")", "[1]", "[]", 1), "has 0 data_offsets"},
@@ -171,8 +177,9 @@ std::vector<BadFile> bad_entries() {
       {"data_without_tensors", file_text("{}", 1), "end at byte 0 of the data, but the file has 1"},
       {"data_cut", two("[0,8]", "[8,12]", 11), "[8, 12], which reach past the 11 bytes"},
       {"empty_tensor_inside_another",
-       file_text(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"e":{"dtype":"U8","shape":[0],"data_offsets":[1,1]}})",
-                 2),
+       file_text(
+           R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"e":{"dtype":"U8","shape":[0],"data_offsets":[1,1]}})",
+           2),
        "tensor \"e\" begins at byte 1"},
   };
 }
@@ -197,7 +204,8 @@ TEST_P(BadFiles, FromDisk) {
   expect_error(ErrorCode::bad_file, {GetParam().error, "bad.safetensors: "}, [&] { SafetensorsFile::load(path); });
 }
 
-INSTANTIATE_TEST_SUITE_P(All, BadFiles, ::testing::ValuesIn(all_bad_files()), [](const auto& bad) { return bad.param.name; });
+INSTANTIATE_TEST_SUITE_P(All, BadFiles, ::testing::ValuesIn(all_bad_files()),
+                         [](const auto& bad) { return bad.param.name; });
 
 TEST(BadFilesTogether, EachHasAnErrorOfItsOwn) {
   const std::vector<BadFile> files = all_bad_files();

@@ -81,7 +81,8 @@ TEST(Damage, EveryFlippedBit) {
       loaded += i < data_begin && valid ? 1 : 0;
     }
   }
-  // In the header only the bits inside names and metadata may go unnoticed: "format", "test", "w", "q", "e", "s" have 14 bytes.
+  // In the header only the bits inside names and metadata may go unnoticed: "format", "test", "w", "q", "e", "s" have
+  // 14 bytes.
   EXPECT_LE(loaded, 14u * 8);
 }
 

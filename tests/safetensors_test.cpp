@@ -77,14 +77,14 @@ TEST(Safetensors, LegalOddities) {
 }
 
 TEST(Safetensors, EveryTypeOfTheFormat) {
-  const std::vector<std::pair<std::string, int>> types = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1},
-                                                          {"I16", 2},  {"U16", 2}, {"F16", 2}, {"BF16", 2},    {"I32", 4},
-                                                          {"U32", 4},  {"F32", 4}, {"F64", 8}, {"I64", 8},     {"U64", 8}};
+  const std::vector<std::pair<std::string, int>> types = {
+      {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E5M2", 1}, {"F8_E4M3", 1}, {"I16", 2}, {"U16", 2}, {"F16", 2},
+      {"BF16", 2}, {"I32", 4}, {"U32", 4}, {"F32", 4},     {"F64", 8},     {"I64", 8}, {"U64", 8}};
   for (const auto& [type, size] : types) {
     const int bytes = 3 * size;
-    const SafetensorsFile file =
-        parse_text(file_text(R"({"a":{"dtype":")" + type + R"(","shape":[3],"data_offsets":[0,)" + std::to_string(bytes) + "]}}",
-                             static_cast<std::size_t>(bytes)));
+    const SafetensorsFile file = parse_text(
+        file_text(R"({"a":{"dtype":")" + type + R"(","shape":[3],"data_offsets":[0,)" + std::to_string(bytes) + "]}}",
+                  static_cast<std::size_t>(bytes)));
     EXPECT_EQ(file.tensor("a").dtype, type);
     EXPECT_EQ(file.tensor("a").bytes, static_cast<std::uint64_t>(bytes));
   }
@@ -96,7 +96,8 @@ TEST(Safetensors, TypedAccessNamesWhatIsWrong) {
   EXPECT_EQ(file.floats("weights")[1], -2.0f);
   EXPECT_EQ(file.int8s("bytes"), (std::vector<std::int8_t>{-128, 0, 127}));
   EXPECT_EQ(file.int64s("indices"), (std::vector<std::int64_t>{-1, kMax}));
-  expect_error(ErrorCode::bad_file, {"test.safetensors: there is no tensor \"nothing\""}, [&] { file.tensor("nothing"); });
+  expect_error(ErrorCode::bad_file, {"test.safetensors: there is no tensor \"nothing\""},
+               [&] { file.tensor("nothing"); });
   expect_error(ErrorCode::bad_file, {"\"bytes\" has dtype I8; expected F32"}, [&] { file.floats("bytes"); });
   expect_error(ErrorCode::bad_file, {"\"weights\" has dtype F32; expected I8"}, [&] { file.int8s("weights"); });
   expect_error(ErrorCode::bad_file, {"\"weights\" has dtype F32; expected I64"}, [&] { file.int64s("weights"); });
@@ -167,7 +168,8 @@ TEST(Safetensors, WriterChecksWhatIsProduced) {
   for (const std::size_t bytes : {0u, 11u, 13u}) {
     SafetensorsWriter writer;
     writer.add("x", "F32", shape, [=](const SafetensorsWriter::Sink& sink) { sink(std::vector<std::byte>(bytes)); });
-    expect_error(ErrorCode::invalid_argument, {"\"x\"", "12 bytes", std::to_string(bytes)}, [&] { writer.save(folder / "a"); });
+    expect_error(ErrorCode::invalid_argument, {"\"x\"", "12 bytes", std::to_string(bytes)},
+                 [&] { writer.save(folder / "a"); });
     EXPECT_TRUE(std::filesystem::is_empty(folder / ""));
   }
 }
@@ -182,10 +184,12 @@ TEST(Safetensors, WriterRefusesWhatTheFormatCannotHold) {
   };
   refused("\"weights\" was added already", [&](auto& w) { w.add("weights", Dims{4}, data); });
   refused("the format keeps this name", [&](auto& w) { w.add("__metadata__", Dims{4}, data); });
-  refused("\"x\" has shape [3] of F32, which takes 12 bytes, but 16 bytes of data", [&](auto& w) { w.add("x", Dims{3}, data); });
+  refused("\"x\" has shape [3] of F32, which takes 12 bytes, but 16 bytes of data",
+          [&](auto& w) { w.add("x", Dims{3}, data); });
   refused("more than 2^63 bytes", [&](auto& w) { w.add("x", Dims{kMax, 2}, data); });
   refused("negative dimension", [&](auto& w) { w.add("x", Dims{-2, -2}, data); });
-  refused("dtype \"Q4\"; the format has BOOL", [&](auto& w) { w.add("x", "Q4", Dims{4}, std::as_bytes(std::span(data))); });
+  refused("dtype \"Q4\"; the format has BOOL",
+          [&](auto& w) { w.add("x", "Q4", Dims{4}, std::as_bytes(std::span(data))); });
   refused("not valid UTF-8", [&](auto& w) { w.add("\xFF", Dims{4}, data); });
   refused("not valid UTF-8", [&](auto& w) { w.set_metadata("\xFF", "x"); });
   refused("not valid UTF-8", [&](auto& w) { w.set_metadata("x", "\xC3"); });
@@ -195,16 +199,20 @@ TEST(SafetensorsLoad, RefusalsOfTheSystem) {
   const TemporaryFolder folder;
   expect_error(ErrorCode::io_error, {"cannot open", "missing.safetensors", "No such file"},
                [&] { SafetensorsFile::load(folder / "missing.safetensors"); });
-  expect_error(ErrorCode::io_error, {"cannot read", "it is a directory"}, [&] { SafetensorsFile::load(folder.path()); });
+  expect_error(ErrorCode::io_error, {"cannot read", "it is a directory"},
+               [&] { SafetensorsFile::load(folder.path()); });
   write_text(folder / "plain", "x");
-  expect_error(ErrorCode::io_error, {"cannot open", "Not a directory"}, [&] { SafetensorsFile::load(folder / "plain/inside"); });
+  expect_error(ErrorCode::io_error, {"cannot open", "Not a directory"},
+               [&] { SafetensorsFile::load(folder / "plain/inside"); });
   ASSERT_EQ(::mkfifo((folder / "pipe").c_str(), 0600), 0);
-  expect_error(ErrorCode::io_error, {"cannot read", "not a regular file"}, [&] { SafetensorsFile::load(folder / "pipe"); });
+  expect_error(ErrorCode::io_error, {"cannot read", "not a regular file"},
+               [&] { SafetensorsFile::load(folder / "pipe"); });
   expect_error(ErrorCode::io_error, {"cannot read", "not a regular file"}, [&] { SafetensorsFile::load("/dev/zero"); });
   expect_error(ErrorCode::io_error, {"cannot open"}, [&] { SafetensorsFile::load(""); });
   if (::geteuid() != 0) {
     std::filesystem::permissions(folder / "plain", std::filesystem::perms::none);
-    expect_error(ErrorCode::io_error, {"cannot open", "Permission denied"}, [&] { SafetensorsFile::load(folder / "plain"); });
+    expect_error(ErrorCode::io_error, {"cannot open", "Permission denied"},
+                 [&] { SafetensorsFile::load(folder / "plain"); });
   }
 }
 

@@ -31,7 +31,9 @@ Sequential model_of(const Backend& backend) {
   const auto linear = [&](std::int64_t in, std::int64_t out) {
     return Linear(random_tensor({out, in}, random).view(), random_tensor({out}, random).view(), false, &backend);
   };
-  const auto lstm = [&](const LSTMConfig& config) { return LSTM(config, to_cells(random_cells(config, random)), &backend); };
+  const auto lstm = [&](const LSTMConfig& config) {
+    return LSTM(config, to_cells(random_cells(config, random)), &backend);
+  };
   Sequential model("Net");
   model.add("in", linear(6, 8));
   model.add("relu", ReLU());
@@ -82,8 +84,8 @@ TEST_P(SequentialTest, StateIsCarried) {
     ModelState state;
     for (std::int64_t first : {0, 2, 3}) {
       const std::int64_t count = first == 0 ? 2 : first == 2 ? 1 : 4;
-      m.forward({x.data.data() + first * 12, Shape{count, 2, 6}}, {y.data.data() + first * 8, Shape{count, 2, 4}}, workspace,
-                &state);
+      m.forward({x.data.data() + first * 12, Shape{count, 2, 6}}, {y.data.data() + first * 8, Shape{count, 2, 4}},
+                workspace, &state);
     }
     EXPECT_EQ(first_difference(y, whole), "");
     ASSERT_EQ(state.layers.size(), 2u);
@@ -103,7 +105,9 @@ TEST_P(SequentialTest, WrongCalls) {
   const Sequential model = model_of(backend());
   Tensor x(Shape{3, 2, 6}), y(Shape{3, 3});
   Workspace workspace;
-  const auto call = [&](ConstTensorView in, TensorView out) { return [&, in, out] { model.forward(in, out, workspace); }; };
+  const auto call = [&](ConstTensorView in, TensorView out) {
+    return [&, in, out] { model.forward(in, out, workspace); };
+  };
   expect_error(kShape, {"'in'", "[3, 2, 5]", "[..., 6]"}, call({x.data.data(), Shape{3, 2, 5}}, y.view()));
   expect_error(kShape, {"'lstm1'", "[6, 1, 1, 8]"}, call({x.data.data(), Shape{6, 1, 1, 6}}, y.view()));
   expect_error(kShape, {"'out'", "[3, 4]", "[..., 8]"}, call({x.data.data(), Shape{3, 1, 6}}, y.view()));
@@ -111,8 +115,11 @@ TEST_P(SequentialTest, WrongCalls) {
   expect_error(kArgument, {"input", "null"}, call({nullptr, x.shape}, y.view()));
   expect_error(kArgument, {"output", "null"}, call(x.view(), {nullptr, y.shape}));
   const std::int64_t indices[] = {1, 2, 3};
-  expect_error(kArgument, {"Embedding", "floats"}, [&] { model.forward(IndexView{indices, Shape{3}}, y.view(), workspace); });
-  expect_error(kArgument, {"Embedding", "indices"}, [&] { with_embedding(backend()).forward(x.view(), y.view(), workspace); });
+  expect_error(kArgument, {"Embedding", "floats"}, [&] {
+    model.forward(IndexView{indices, Shape{3}}, y.view(), workspace);
+  });
+  expect_error(kArgument, {"Embedding", "indices"},
+               [&] { with_embedding(backend()).forward(x.view(), y.view(), workspace); });
 }
 
 TEST_P(SequentialTest, Names) {
@@ -201,8 +208,8 @@ TEST_P(SequentialTest, QuantizeDynamicChooses) {
     set(options);
     return kinds_of(quantize_dynamic(model, options));
   };
-  const std::string l = "Linear", ql = "DynamicQuantizedLinear", r = "LSTM", qr = "DynamicQuantizedLSTM", mid = " ReLU ",
-                    flat = " Flatten ";
+  const std::string l = "Linear", ql = "DynamicQuantizedLinear", r = "LSTM", qr = "DynamicQuantizedLSTM",
+                    mid = " ReLU ", flat = " Flatten ";
   const auto text = [&](const std::string& a, const std::string& b, const std::string& c, const std::string& d) {
     return a + mid + b + " " + c + flat + d;
   };
@@ -237,7 +244,8 @@ TEST_P(SequentialTest, QuantizeDynamicKeepsBackendAndSharesTheRest) {
   Random random(5);
   const Tensor x = random_tensor({3, 2, 6}, random);
   EXPECT_EQ(first_difference(moved.forward(x), quantize_dynamic(model).forward(x)), "");
-  EXPECT_EQ(first_difference(quantize_dynamic(quantize_dynamic(model)).forward(x), quantize_dynamic(model).forward(x)), "");
+  EXPECT_EQ(first_difference(quantize_dynamic(quantize_dynamic(model)).forward(x), quantize_dynamic(model).forward(x)),
+            "");
 }
 
 // A lone layer is quantized too; what has no quantized form is null.
@@ -302,23 +310,26 @@ TEST_P(SequentialTest, PrintsAsPyTorch) {
   const Sequential layers = demo.model(backend());
   Sequential model("DemoModel");
   for (const auto& [name, layer] : layers.layers()) model.add(name, layer);
-  EXPECT_EQ(to_string(model),
-            "DemoModel(\n  (lay1): LSTM(64, 64)\n  (relu1): ReLU()\n  (lay2): LSTM(64, 32)\n  (relu2): ReLU()\n"
-            "  (flatten): Flatten(start_dim=1, end_dim=-1)\n  (lay3): Linear(in_features=32, out_features=10, bias=True)\n)");
+  EXPECT_EQ(
+      to_string(model),
+      "DemoModel(\n  (lay1): LSTM(64, 64)\n  (relu1): ReLU()\n  (lay2): LSTM(64, 32)\n  (relu2): ReLU()\n"
+      "  (flatten): Flatten(start_dim=1, end_dim=-1)\n  (lay3): Linear(in_features=32, out_features=10, bias=True)\n)");
   std::ostringstream out;
   out << quantize_dynamic(model);
   EXPECT_EQ(out.str(),
-            "DemoModel(\n  (lay1): DynamicQuantizedLSTM(64, 64)\n  (relu1): ReLU()\n  (lay2): DynamicQuantizedLSTM(64, 32)\n  "
+            "DemoModel(\n  (lay1): DynamicQuantizedLSTM(64, 64)\n  (relu1): ReLU()\n  (lay2): DynamicQuantizedLSTM(64, "
+            "32)\n  "
             "(relu2): ReLU()\n"
             "  (flatten): Flatten(start_dim=1, end_dim=-1)\n"
-            "  (lay3): DynamicQuantizedLinear(in_features=32, out_features=10, dtype=qint8, qscheme=per_channel_symmetric)\n)");
+            "  (lay3): DynamicQuantizedLinear(in_features=32, out_features=10, dtype=qint8, "
+            "qscheme=per_channel_symmetric)\n)");
 }
 
 BYTEGATE_ON_EVERY_BACKEND(SequentialTest);
 
 TEST(SchemeTest, Names) {
-  for (const Scheme& scheme :
-       {Scheme::per_row(), Scheme::torch(false, 8), Scheme::torch(false, 7), Scheme::torch(true, 8), Scheme::torch(true, 7)}) {
+  for (const Scheme& scheme : {Scheme::per_row(), Scheme::torch(false, 8), Scheme::torch(false, 7),
+                               Scheme::torch(true, 8), Scheme::torch(true, 7)}) {
     EXPECT_EQ(parse_scheme(to_string(scheme)), scheme);
   }
   EXPECT_EQ(parse_scheme("torch"), Scheme::torch(false, 8));

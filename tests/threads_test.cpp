@@ -1,5 +1,5 @@
-// Any number of threads share one model, each with its own workspace and state, and get the bits that one gets. Meant for the
-// tsan preset too.
+// Any number of threads share one model, each with its own workspace and state, and get the bits that one gets. Meant
+// for the tsan preset too.
 #include <bytegate/model.h>
 
 #include <thread>

@@ -33,8 +33,9 @@ struct CompareOptions {
 struct LayerComparison {
   LayerReport reference;
   LayerReport candidate;
-  Accuracy alone;                      ///< both layers fed with what the float model feeds its own
-  std::optional<Accuracy> end_to_end;  ///< each layer fed by its own model, from the input on; none for layers that are no model
+  Accuracy alone;  ///< both layers fed with what the float model feeds its own
+  std::optional<Accuracy>
+      end_to_end;  ///< each layer fed by its own model, from the input on; none for layers that are no model
 };
 
 /// The prefix that makes every name of `shorter` the name of `longer` at the same place; empty if there is none.
@@ -48,7 +49,8 @@ std::string common_prefix(const std::vector<LayerReport>& longer, const std::vec
 }
 
 /// Both models' layers. A wrapper's prefix, which one of them may name and the other not, is left out.
-std::pair<std::vector<LayerReport>, std::vector<LayerReport>> reports_of(const LoadedLayers& reference, const LoadedLayers& candidate) {
+std::pair<std::vector<LayerReport>, std::vector<LayerReport>> reports_of(const LoadedLayers& reference,
+                                                                         const LoadedLayers& candidate) {
   std::vector<LayerReport> references = report(reference.layers()), candidates = report(candidate.layers());
   const auto strip = [](std::vector<LayerReport>& layers, const std::string& prefix) {
     for (LayerReport& layer : layers) layer.name.erase(0, prefix.size());
@@ -62,18 +64,20 @@ std::pair<std::vector<LayerReport>, std::vector<LayerReport>> reports_of(const L
 void check_same_layers(const std::vector<LayerReport>& reference, const std::vector<LayerReport>& candidate) {
   if (reference.empty()) throw CommandFailed("the float model has no layers");
   if (reference.size() != candidate.size())
-    throw CommandFailed(
-        fmt::format("the models differ: the float one has {} layers, the int8 one {}", reference.size(), candidate.size()));
+    throw CommandFailed(fmt::format("the models differ: the float one has {} layers, the int8 one {}", reference.size(),
+                                    candidate.size()));
   for (std::size_t i = 0; i < reference.size(); ++i) {
     const LayerReport& r = reference[i];
     const LayerReport& c = candidate[i];
     if (r.name != c.name || r.kind != c.kind || r.sizes != c.sizes)
-      throw CommandFailed(fmt::format("the models differ in layer {}: {} {}({}) in the float one, {} {}({}) in the int8 one",
-                                      i + 1, r.name, r.kind, r.sizes, c.name, c.kind, c.sizes));
+      throw CommandFailed(
+          fmt::format("the models differ in layer {}: {} {}({}) in the float one, {} {}({}) in the int8 one", i + 1,
+                      r.name, r.kind, r.sizes, c.name, c.kind, c.sizes));
     if (r.quantized && !c.quantized) {
-      throw CommandFailed(fmt::format("layer {} is int8 in the first file and float32 in the second: the float model is the "
-                                      "reference and comes first (bytegate compare FLOAT INT8)",
-                                      r.name));
+      throw CommandFailed(
+          fmt::format("layer {} is int8 in the first file and float32 in the second: the float model is the "
+                      "reference and comes first (bytegate compare FLOAT INT8)",
+                      r.name));
     }
   }
 }
@@ -93,7 +97,8 @@ ModelInput run(const std::string& name, const LayerPtr& layer, const ModelInput&
 
 double work_of(const LayerReport& layer) { return static_cast<double>(layer.parameters) + 1; }
 
-std::vector<LayerComparison> compare_models(const LoadedLayers& reference, const LoadedLayers& candidate, const ModelInput& input) {
+std::vector<LayerComparison> compare_models(const LoadedLayers& reference, const LoadedLayers& candidate,
+                                            const ModelInput& input) {
   const auto [reports, candidate_reports] = reports_of(reference, candidate);
   check_same_layers(reports, candidate_reports);
   double work = 0;
@@ -112,8 +117,8 @@ std::vector<LayerComparison> compare_models(const LoadedLayers& reference, const
     progress.advance(work_of(reports[i]));
     qx = run(name, other, qx, workspace);
     progress.advance(work_of(reports[i]));
-    layers.push_back(
-        {reports[i], candidate_reports[i], accuracy(x.floats.data, alone.floats.data), accuracy(x.floats.data, qx.floats.data)});
+    layers.push_back({reports[i], candidate_reports[i], accuracy(x.floats.data, alone.floats.data),
+                      accuracy(x.floats.data, qx.floats.data)});
   }
   return layers;
 }
@@ -143,7 +148,8 @@ std::string error_text(const std::optional<Accuracy>& accuracy) {
   return accuracy ? fmt::format("{:.3g}", accuracy->max_error) : "";
 }
 
-void print_as_text(const std::vector<LayerComparison>& layers, const std::string& input, const std::vector<std::string>& notes) {
+void print_as_text(const std::vector<LayerComparison>& layers, const std::string& input,
+                   const std::vector<std::string>& notes) {
   fmt::print("input: {}\nbackend: {}\n", input, default_backend().name);
   for (const std::string& note : notes) fmt::print("note: {}\n", note);
   fmt::print("\n");
@@ -191,11 +197,13 @@ std::vector<std::string> notes_of(const LoadedLayers& reference, const LoadedLay
   std::vector<std::string> notes;
   if (random) {
     notes.push_back(
-        "random inputs are not your data, on which the error may be much larger or smaller; --input FILE takes a safetensors file with "
+        "random inputs are not your data, on which the error may be much larger or smaller; --input FILE takes a "
+        "safetensors file with "
         "the tensor `input`");
   }
   if (reference.report.guessed && candidate.report.guessed) {
-    notes.push_back("both models were guessed: where the guess is wrong, both are wrong alike, and these figures do not show it");
+    notes.push_back(
+        "both models were guessed: where the guess is wrong, both are wrong alike, and these figures do not show it");
   }
   for (const LoadedLayers* loaded : {&reference, &candidate}) {
     for (std::string& remark : remarks(*loaded)) {
@@ -230,8 +238,8 @@ void run_compare(const CompareOptions& options) {
     input_text = fmt::format("each layer by itself on random inputs, seed {}, T={}, B={} (no end to end: {})",
                              options.random.seed, options.random.steps, options.random.batch, why);
   } else {
-    const ModelInput input =
-        options.input_file.empty() ? random_input(reference.model.layers(), options.random) : read_input(options.input_file);
+    const ModelInput input = options.input_file.empty() ? random_input(reference.model.layers(), options.random)
+                                                        : read_input(options.input_file);
     layers = compare_models(reference, candidate, input);
     input_text = input.description;
   }
@@ -257,18 +265,21 @@ void run_compare(const CompareOptions& options) {
     print_as_text(layers, input_text, notes);
   }
   if (!passed)
-    throw CommandFailed(fmt::format("end-to-end SQNR {} is below the threshold of {:g} dB", decibels(total), *options.threshold));
+    throw CommandFailed(
+        fmt::format("end-to-end SQNR {} is below the threshold of {:g} dB", decibels(total), *options.threshold));
 }
 
 }  // namespace
 
 void add_compare(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("compare", "Measure an int8 model against its float model, per layer and end to end");
+  CLI::App* command =
+      app.add_subcommand("compare", "Measure an int8 model against its float model, per layer and end to end");
   auto options = std::make_shared<CompareOptions>();
   command->add_option("float", options->float_file, "The float model (safetensors)")->required();
   command->add_option("int8", options->int8_file, "The int8 model (safetensors)")->required();
-  CLI::Option* input = command->add_option("--input", options->input_file,
-                                           "A safetensors file with the tensor `input` (F32; I64 for a model with an embedding)");
+  CLI::Option* input =
+      command->add_option("--input", options->input_file,
+                          "A safetensors file with the tensor `input` (F32; I64 for a model with an embedding)");
   const auto random_option = [&](const char* name, auto& value, const char* what) {
     command->add_option(name, value, what)->excludes(input)->capture_default_str();
   };

@@ -38,7 +38,10 @@ void Table::print() const {
 }
 
 Progress::Progress(std::string what, double total)
-    : what_(std::move(what)), total_(total), terminal_(isatty(STDERR_FILENO) != 0), start_(std::chrono::steady_clock::now()) {}
+    : what_(std::move(what)),
+      total_(total),
+      terminal_(isatty(STDERR_FILENO) != 0),
+      start_(std::chrono::steady_clock::now()) {}
 
 void Progress::finish() {
   if (drawn_) fmt::print(stderr, "\r\x1b[K");
@@ -52,7 +55,8 @@ void Progress::advance(double amount) {
   constexpr std::size_t kWidth = 30;
   const double part = total_ > 0 ? std::clamp(done_ / total_, 0.0, 1.0) : 1.0;
   const auto full = static_cast<std::size_t>(part * kWidth);
-  fmt::print(stderr, "\r{} [{}{}] {:3.0f} %\x1b[K", what_, std::string(full, '#'), std::string(kWidth - full, '.'), part * 100);
+  fmt::print(stderr, "\r{} [{}{}] {:3.0f} %\x1b[K", what_, std::string(full, '#'), std::string(kWidth - full, '.'),
+             part * 100);
   std::fflush(stderr);
   drawn_ = true;
 }

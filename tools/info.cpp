@@ -101,7 +101,8 @@ void print_as_text(const std::vector<BackendInfo>& backends, const Choice& choic
 }  // namespace
 
 void add_info(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("info", "Show CPU features, every backend and its state, and the one that is chosen");
+  CLI::App* command =
+      app.add_subcommand("info", "Show CPU features, every backend and its state, and the one that is chosen");
   auto json = std::make_shared<bool>(false);
   command->add_flag("--json", *json, "Print JSON; the key `selected` holds the name of the chosen backend");
   command->callback([json] {

@@ -58,7 +58,8 @@ void print_scales(const std::vector<LayerReport>& layers) {
   bool any = false;
   for (const LayerReport& layer : layers) {
     for (const ScaleRange& range : layer.scales) {
-      table.add({range.tensor, with_commas(range.count), fmt::format("{:.4g}", range.min), fmt::format("{:.4g}", range.max)});
+      table.add(
+          {range.tensor, with_commas(range.count), fmt::format("{:.4g}", range.min), fmt::format("{:.4g}", range.max)});
       any = true;
     }
   }

@@ -66,7 +66,8 @@ Json to_json(const LayerReport& layer) {
                {"bytes", layer.bytes}};
   json["scales"] = Json::array();
   for (const ScaleRange& range : layer.scales)
-    json["scales"].push_back({{"tensor", range.tensor}, {"count", range.count}, {"min", range.min}, {"max", range.max}});
+    json["scales"].push_back(
+        {{"tensor", range.tensor}, {"count", range.count}, {"min", range.min}, {"max", range.max}});
   return json;
 }
 

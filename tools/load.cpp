@@ -10,12 +10,13 @@
 namespace bytegate::cli {
 
 void add_model_options(CLI::App& command, ModelOptions& options) {
-  CLI::Option* architecture = command.add_option(
-      "--architecture", options.architecture,
-      "A JSON file with the list of layers in the order of their use, for a state dict, which does not tell what forward() does");
+  CLI::Option* architecture = command.add_option("--architecture", options.architecture,
+                                                 "A JSON file with the list of layers in the order of their use, for a "
+                                                 "state dict, which does not tell what forward() does");
   command
       .add_flag("--guess", options.guess,
-                "Order the layers of a state dict by their sizes, if these allow one order only; what has no tensors is missed")
+                "Order the layers of a state dict by their sizes, if these allow one order only; what has no tensors "
+                "is missed")
       ->excludes(architecture);
 }
 
@@ -25,7 +26,8 @@ LoadedLayers load(const std::string& file, const ModelOptions& options) {
   if (!options.architecture.empty()) {
     std::ifstream in(options.architecture, std::ios::binary);
     load_options.architecture.assign(std::istreambuf_iterator<char>(in), {});
-    if (!in || load_options.architecture.empty()) throw CommandFailed("cannot read the architecture file " + options.architecture);
+    if (!in || load_options.architecture.empty())
+      throw CommandFailed("cannot read the architecture file " + options.architecture);
   }
   LoadedLayers loaded{SafetensorsFile::load(file), Sequential(), {}, {}, ""};
   load_options.report = &loaded.report;
@@ -52,9 +54,10 @@ std::vector<std::string> remarks(const LoadedLayers& loaded) {
   if (loaded.is_model() && loaded.report.guessed) {
     std::string chain;
     for (const auto& [name, layer] : loaded.layers()) chain += (chain.empty() ? "" : " -> ") + name;
-    all.push_back(fmt::format("guessed from the layers' sizes, since {} has no architecture: {}; layers without tensors (ReLU, dropout, "
-                              "...) and whatever else forward() does are not in it",
-                              loaded.file.what(), chain));
+    all.push_back(fmt::format(
+        "guessed from the layers' sizes, since {} has no architecture: {}; layers without tensors (ReLU, dropout, "
+        "...) and whatever else forward() does are not in it",
+        loaded.file.what(), chain));
   }
   all.insert(all.end(), loaded.notes().begin(), loaded.notes().end());
   return all;

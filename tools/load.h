@@ -35,10 +35,12 @@ struct LoadedLayers {
   const std::vector<std::string>& notes() const { return is_model() ? report.notes : parts.notes; }
 };
 
-/// Throws for a file in which no layer is found, and for one that is no model although the options say what model it is.
+/// Throws for a file in which no layer is found, and for one that is no model although the options say what model it
+/// is.
 LoadedLayers load(const std::string& file, const ModelOptions& options);
 
-/// Sentences about what was assumed or left out, which the user must know to trust the result: a guessed order, a stripped prefix.
+/// Sentences about what was assumed or left out, which the user must know to trust the result: a guessed order, a
+/// stripped prefix.
 std::vector<std::string> remarks(const LoadedLayers& loaded);
 
 /// The same for JSON: keys `guessed` and `stripped_prefix`.

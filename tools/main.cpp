@@ -1,4 +1,5 @@
-// The `bytegate` command line. Results go to stdout, errors to stderr as one line; exit code 1 is a failure, 2 a wrong call.
+// The `bytegate` command line. Results go to stdout, errors to stderr as one line; exit code 1 is a failure, 2 a wrong
+// call.
 #include <fmt/core.h>
 
 #include <algorithm>

@@ -32,7 +32,8 @@ ModelInput read_input(const std::string& file) {
   if (stored.dtype == "F32") {
     input.floats = Tensor(Shape(stored.shape), tensors.floats("input"));
   } else if (stored.dtype == "I64") {
-    if (stored.shape.empty()) throw CommandFailed(file + ": tensor `input` is a single number, a list of indices is expected");
+    if (stored.shape.empty())
+      throw CommandFailed(file + ": tensor `input` is a single number, a list of indices is expected");
     input.indices = tensors.int64s("input");
     input.index_shape = Shape(stored.shape);
   } else {
@@ -42,7 +43,8 @@ ModelInput read_input(const std::string& file) {
 }
 
 ModelInput random_input(const std::vector<NamedLayer>& layers, const RandomInput& options) {
-  if (options.steps < 1 || options.batch < 1) throw CommandFailed("random inputs need at least one step and a batch of one");
+  if (options.steps < 1 || options.batch < 1)
+    throw CommandFailed("random inputs need at least one step and a batch of one");
   BatchFirst batch_first;
   for (const auto& [name, layer] : layers) layer->describe(batch_first);
   const bool indices = !layers.empty() && layers.front().layer->takes_indices();
@@ -52,7 +54,8 @@ ModelInput random_input(const std::vector<NamedLayer>& layers, const RandomInput
   }
   const std::int64_t first = batch_first.found ? options.batch : options.steps;
   const std::int64_t second = batch_first.found ? options.steps : options.batch;
-  std::mt19937_64 random(options.seed);  // its numbers are laid down by the standard; those of std:: distributions are not
+  std::mt19937_64 random(
+      options.seed);  // its numbers are laid down by the standard; those of std:: distributions are not
   ModelInput input;
   if (indices) {
     if (size < 1) throw CommandFailed("the model's embedding has no rows, so there is no index to try it on");
@@ -61,7 +64,8 @@ ModelInput random_input(const std::vector<NamedLayer>& layers, const RandomInput
     for (std::int64_t& index : input.indices)
       index = static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(size));
   } else {
-    if (size < 0) throw CommandFailed("the model has no layer that shows the width of its input; give one with --input");
+    if (size < 0)
+      throw CommandFailed("the model has no layer that shows the width of its input; give one with --input");
     input.floats = Tensor(Shape{first, second, size});
     // 24 bits, all that a float in 0..1 holds.
     for (float& value : input.floats.data) value = static_cast<float>(random() >> 40) * 0x1p-23f - 1.0f;

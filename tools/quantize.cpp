@@ -49,8 +49,8 @@ void print_layers(const std::vector<LayerReport>& before, const std::vector<Laye
   Table table({1, 2});
   table.add({"layer", "float bytes", "bytes", "", ""});
   for (std::size_t i = 0; i < after.size(); ++i) {
-    table.add(
-        {after[i].name, with_commas(before[i].bytes), with_commas(after[i].bytes), outcome(after[i], embedding), after[i].text});
+    table.add({after[i].name, with_commas(before[i].bytes), with_commas(after[i].bytes), outcome(after[i], embedding),
+               after[i].text});
   }
   table.print();
 }
@@ -108,20 +108,25 @@ void run_quantize(const QuantizeArguments& arguments) {
   const std::size_t in_bytes = file_size(arguments.in);
   const std::size_t out_bytes = file_size(arguments.out);
   fmt::print("\n{}: {} bytes\n{}: {} bytes, {:.3f} of it\n", arguments.in, with_commas(in_bytes), arguments.out,
-             with_commas(out_bytes), static_cast<double>(out_bytes) / static_cast<double>(std::max<std::size_t>(in_bytes, 1)));
+             with_commas(out_bytes),
+             static_cast<double>(out_bytes) / static_cast<double>(std::max<std::size_t>(in_bytes, 1)));
 }
 
 }  // namespace
 
 void add_quantize(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("quantize", "Quantize the LSTM and Linear layers of a PyTorch state dict (safetensors)");
+  CLI::App* command =
+      app.add_subcommand("quantize", "Quantize the LSTM and Linear layers of a PyTorch state dict (safetensors)");
   auto arguments = std::make_shared<QuantizeArguments>();
   command->add_option("in", arguments->in, "The float model: a state dict as safetensors")->required();
   command->add_option("out", arguments->out, "The quantized model to write; replaced if it exists")->required();
-  command->add_option("--scheme", arguments->scheme, "per_row, or PyTorch's arithmetic: torch, torch_per_channel_7bit, ...")
+  command
+      ->add_option("--scheme", arguments->scheme,
+                   "per_row, or PyTorch's arithmetic: torch, torch_per_channel_7bit, ...")
       ->capture_default_str();
   command
-      ->add_option("--include", arguments->include, "Quantize only layers of this name (* and ? as in a shell); may be repeated")
+      ->add_option("--include", arguments->include,
+                   "Quantize only layers of this name (* and ? as in a shell); may be repeated")
       ->type_name("PATTERN")
       ->expected(1)
       ->take_all();

@@ -151,8 +151,8 @@ struct LayerKind {
   std::string_view name;   ///< "lstm"
   std::string_view title;  ///< "an LSTM"
   bool has_tensors;
-  bool quantized_by_default;   ///< whether quantize_dynamic takes it unless it is told which kinds to take
-  bool quantizes_activations;  ///< whether its int8 form has a scheme; else its weights have one scale a row
+  bool quantized_by_default;              ///< whether quantize_dynamic takes it unless it is told which kinds to take
+  bool quantizes_activations;             ///< whether its int8 form has a scheme; else its weights have one scale a row
   LayerPtr (*make)(LayerSource& source);  ///< null for a kind that does nothing at inference
 
   /// How layers of the kind are recognized in a state dict without an architecture; null: they are not. It throws Error

@@ -1,10 +1,10 @@
 // The layers: Linear, LSTM, Embedding, each with float32 or int8 weights, ReLU and Flatten.
 //
 // Copies of a layer share its weights. A layer is bound to one backend for good: null means default_backend().
-// `forward` checks shapes before it touches anything and throws Error (shape_mismatch, invalid_argument) for wrong ones.
-// Views that it is passed must not overlap unless it is said otherwise. It computes in its own floating-point environment
-// (round to nearest, subnormal numbers kept) and restores the caller's. Constructors throw Error for wrong shapes, NaN or
-// infinity in quantized layers, and more than 65,536 input features.
+// `forward` checks shapes before it touches anything and throws Error (shape_mismatch, invalid_argument) for wrong
+// ones. Views that it is passed must not overlap unless it is said otherwise. It computes in its own floating-point
+// environment (round to nearest, subnormal numbers kept) and restores the caller's. Constructors throw Error for wrong
+// shapes, NaN or infinity in quantized layers, and more than 65,536 input features.
 #pragma once
 
 #include <bytegate/layer.h>
@@ -25,8 +25,8 @@ class RecurrentCore;
 struct EmbeddingCore;
 }  // namespace detail
 
-/// y = x * weight^T + bias, as torch.nn.Linear; optionally with a fused ReLU. With int8 weights, activations are quantized
-/// on the fly: y = fma(acc, sx * sw, bias) with acc the exact int32 product.
+/// y = x * weight^T + bias, as torch.nn.Linear; optionally with a fused ReLU. With int8 weights, activations are
+/// quantized on the fly: y = fma(acc, sx * sw, bias) with acc the exact int32 product.
 class Linear final : public Layer {
  public:
   /// float32. weight [out_features, in_features]; bias [out_features], or null data for none. Both are copied.
@@ -46,8 +46,8 @@ class Linear final : public Layer {
   bool relu() const noexcept;
   bool quantized() const noexcept;
   const std::optional<Scheme>& scheme() const noexcept;  ///< of an int8 layer
-  Weight weight() const;               ///< a copy, [out_features, in_features]
-  std::optional<Tensor> bias() const;  ///< a copy, [out_features]
+  Weight weight() const;                                 ///< a copy, [out_features, in_features]
+  std::optional<Tensor> bias() const;                    ///< a copy, [out_features]
   const Backend& backend() const noexcept;
 
   std::int64_t input_size() const noexcept override { return in_features(); }
@@ -105,7 +105,7 @@ struct LSTMState {
 struct LSTMArgs {
   ConstTensorView h0;  ///< null: zeros
   ConstTensorView c0;
-  TensorView hn;       ///< null: not wanted
+  TensorView hn;  ///< null: not wanted
   TensorView cn;
   std::span<const std::int64_t> lengths;  ///< [B] steps of each sequence, 1..T, in any order; empty: all T
 };
@@ -116,7 +116,8 @@ struct LSTMResult {
 };
 
 /// torch.nn.LSTM. With int8 weights (weight_hr too), activations are quantized on the fly; gates and state are float32.
-/// Under the per_row scheme a step at a time computes the bits of the whole sequence, and a batch those of its rows alone.
+/// Under the per_row scheme a step at a time computes the bits of the whole sequence, and a batch those of its rows
+/// alone.
 class LSTM final : public Layer {
  public:
   /// float32 or int8, as the weights are. cells: layer by layer, forward before reverse. Copied. `scheme` says how
@@ -127,8 +128,8 @@ class LSTM final : public Layer {
   /// The int8 layer of a float32 one. A null backend means that of `lstm`.
   static LSTM from_float(const LSTM& lstm, const Scheme& scheme = {}, const Backend* backend = nullptr);
 
-  /// x [T, B, input_size] ([B, T, input_size] if batch_first), or unbatched [T, input_size] -> y with directions * output
-  /// size in place of input_size. Steps of y past a sequence's length are zeros.
+  /// x [T, B, input_size] ([B, T, input_size] if batch_first), or unbatched [T, input_size] -> y with directions *
+  /// output size in place of input_size. Steps of y past a sequence's length are zeros.
   void forward(ConstTensorView x, TensorView y, const LSTMArgs& args, Workspace& workspace) const;
   LSTMResult forward(const Tensor& x, const LSTMState* state = nullptr,
                      std::span<const std::int64_t> lengths = {}) const;

@@ -29,8 +29,8 @@ class Sequential {
  public:
   explicit Sequential(std::string name = "Sequential") : name_(std::move(name)) {}
 
-  /// Throws Error (invalid_argument) for a null layer, an empty or repeated name, or a layer that takes indices and is not
-  /// first.
+  /// Throws Error (invalid_argument) for a null layer, an empty or repeated name, or a layer that takes indices and is
+  /// not first.
   void add(std::string name, LayerPtr layer);
   /// The same for a layer by value, the library's or a user's own.
   template <std::derived_from<Layer> L>
@@ -44,12 +44,13 @@ class Sequential {
   /// Whether the model takes indices and not floats.
   bool takes_indices() const noexcept { return !layers_.empty() && layers_.front().layer->takes_indices(); }
 
-  /// The shape of the output for an input of that shape. Throws Error (shape_mismatch) naming the layer that refuses it.
+  /// The shape of the output for an input of that shape. Throws Error (shape_mismatch) naming the layer that refuses
+  /// it.
   Shape output_shape(const Shape& x) const;
 
-  /// Runs the layers. y must have output_shape(x.shape). With `state`, each layer starts from its state and leaves the new
-  /// one there (an empty `state` is set to zeros first); without, all start from zeros. Allocates nothing after a first
-  /// call with these shapes. Floats for a model that takes indices, or the other way round, are an Error
+  /// Runs the layers. y must have output_shape(x.shape). With `state`, each layer starts from its state and leaves the
+  /// new one there (an empty `state` is set to zeros first); without, all start from zeros. Allocates nothing after a
+  /// first call with these shapes. Floats for a model that takes indices, or the other way round, are an Error
   /// (invalid_argument).
   void forward(ConstTensorView x, TensorView y, Workspace& workspace, ModelState* state = nullptr) const;
   void forward(IndexView x, TensorView y, Workspace& workspace, ModelState* state = nullptr) const;

@@ -31,8 +31,8 @@ struct StoredTensor {
   std::uint64_t bytes = 0;
 };
 
-/// A safetensors file, validated. The values of its tensors are read when they are asked for, so that a large file is never
-/// in memory as a whole. Any number of threads may read at once. Copies read from the same open file.
+/// A safetensors file, validated. The values of its tensors are read when they are asked for, so that a large file is
+/// never in memory as a whole. Any number of threads may read at once. Copies read from the same open file.
 class SafetensorsFile {
  public:
   /// Reads the header and keeps the file open. Throws Error: io_error if it cannot be read, bad_file if it breaks the
@@ -48,11 +48,11 @@ class SafetensorsFile {
   bool contains(const std::string& name) const { return tensors_.count(name) != 0; }
   /// Throws Error (bad_file) naming the tensor if it is not there or has another type.
   const StoredTensor& tensor(const std::string& name) const;
-  std::vector<float> floats(const std::string& name) const;          ///< F32
-  std::vector<std::int8_t> int8s(const std::string& name) const;     ///< I8
-  std::vector<std::int64_t> int64s(const std::string& name) const;   ///< I64
-  /// Copies out.size() bytes of a tensor of this file, from byte `first` of it on. Throws Error (invalid_argument) for more
-  /// bytes than it has, (io_error) if they cannot be read (any more).
+  std::vector<float> floats(const std::string& name) const;         ///< F32
+  std::vector<std::int8_t> int8s(const std::string& name) const;    ///< I8
+  std::vector<std::int64_t> int64s(const std::string& name) const;  ///< I64
+  /// Copies out.size() bytes of a tensor of this file, from byte `first` of it on. Throws Error (invalid_argument) for
+  /// more bytes than it has, (io_error) if they cannot be read (any more).
   void read(const StoredTensor& tensor, std::uint64_t first, std::span<std::byte> out) const;
 
  private:
@@ -69,20 +69,23 @@ class SafetensorsWriter {
  public:
   /// Throws Error (invalid_argument) for text that is not UTF-8, as `add` does for names.
   void set_metadata(const std::string& key, const std::string& value);
-  /// Copies the data. Throws Error (invalid_argument) for a repeated name or a size that does not match shape and dtype.
-  void add(const std::string& name, std::string_view dtype, std::span<const std::int64_t> shape, std::span<const std::byte> data);
+  /// Copies the data. Throws Error (invalid_argument) for a repeated name or a size that does not match shape and
+  /// dtype.
+  void add(const std::string& name, std::string_view dtype, std::span<const std::int64_t> shape,
+           std::span<const std::byte> data);
   void add(const std::string& name, std::span<const std::int64_t> shape, std::span<const float> data);
   void add(const std::string& name, std::span<const std::int64_t> shape, std::span<const std::int8_t> data);
 
-  /// A tensor whose data is written in pieces when the file is: `produce` calls its argument for one piece after the other.
-  /// It must be callable until then. Throws Error (invalid_argument) as above; `bytes` and `save` throw it if the pieces are
-  /// not as long as shape and dtype say.
+  /// A tensor whose data is written in pieces when the file is: `produce` calls its argument for one piece after the
+  /// other. It must be callable until then. Throws Error (invalid_argument) as above; `bytes` and `save` throw it if
+  /// the pieces are not as long as shape and dtype say.
   using Sink = std::function<void(std::span<const std::byte> piece)>;
   using Producer = std::function<void(const Sink& sink)>;
   void add(const std::string& name, std::string_view dtype, std::span<const std::int64_t> shape, Producer produce);
 
   std::vector<std::byte> bytes() const;
-  /// Writes a temporary file beside `path` and renames it: `path` is the old file or the new one, whole. Throws Error (io_error).
+  /// Writes a temporary file beside `path` and renames it: `path` is the old file or the new one, whole. Throws Error
+  /// (io_error).
   void save(const std::filesystem::path& path) const;
 
  private:

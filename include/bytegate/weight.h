@@ -2,7 +2,6 @@
 #pragma once
 
 #include <bytegate/config.h>
-
 #include <bytegate/scheme.h>
 #include <bytegate/tensor.h>
 

@@ -21,9 +21,10 @@ class AlignedBuffer {
  public:
   AlignedBuffer() = default;
   explicit AlignedBuffer(std::size_t bytes) : bytes_(bytes) {
-    // Large buffers are on huge pages where the system has them: they need fewer entries of the address translation caches.
+    // Large buffers are on huge pages where the system has them: they need fewer entries of the address translation
+    // caches.
     const std::size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
-    data_ = {static_cast<std::byte*>(::operator new(bytes, std::align_val_t{alignment})), Free{alignment}};
+    data_ = {static_cast<std::byte*>(::operator new (bytes, std::align_val_t{alignment})), Free{alignment}};
 #ifdef MADV_HUGEPAGE
     if (alignment == kHugePage) madvise(data_.get(), bytes, MADV_HUGEPAGE);  // a hint: its failure changes nothing
 #endif
@@ -42,7 +43,7 @@ class AlignedBuffer {
  private:
   struct Free {
     std::size_t alignment;
-    void operator()(std::byte* p) const noexcept { ::operator delete(p, std::align_val_t{alignment}); }
+    void operator()(std::byte* p) const noexcept { ::operator delete (p, std::align_val_t{alignment}); }
   };
   std::unique_ptr<std::byte, Free> data_{nullptr, Free{kAlignment}};
   std::size_t bytes_ = 0;

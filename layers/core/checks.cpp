@@ -15,12 +15,14 @@ bool is_finite(float v) noexcept { return (std::bit_cast<std::uint32_t>(v) & 0x7
 
 void check_shape(bool ok, const char* what, const Shape& shape, const char* expected) {
   if (ok) return;
-  throw Error(ErrorCode::shape_mismatch, std::string(what) + " has shape " + to_string(shape) + ", expected " + expected);
+  throw Error(ErrorCode::shape_mismatch,
+              std::string(what) + " has shape " + to_string(shape) + ", expected " + expected);
 }
 
 void check_data(const void* data, const char* what, const Shape& shape) {
   if (data || shape.elements() == 0) return;
-  throw Error(ErrorCode::invalid_argument, std::string(what) + " is null, expected a tensor of shape " + to_string(shape));
+  throw Error(ErrorCode::invalid_argument,
+              std::string(what) + " is null, expected a tensor of shape " + to_string(shape));
 }
 
 void check_finite(std::span<const float> values, const char* what, std::size_t first) {

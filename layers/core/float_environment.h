@@ -6,8 +6,8 @@
 namespace bytegate::detail {
 
 /// Sets round to nearest, subnormal numbers kept and no traps, and restores the caller's control register, with its
-/// exception flags, at the end. Both cost a few cycles where the caller's environment is the usual one. Arithmetic between
-/// the two must not be moved across them by a compiler: keep it behind a call or in loops over memory.
+/// exception flags, at the end. Both cost a few cycles where the caller's environment is the usual one. Arithmetic
+/// between the two must not be moved across them by a compiler: keep it behind a call or in loops over memory.
 class FloatEnvironment {
  public:
   FloatEnvironment() noexcept : saved_(read()) {

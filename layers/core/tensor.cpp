@@ -6,14 +6,15 @@ namespace bytegate {
 
 Shape::Shape(std::span<const std::int64_t> dims) : rank_(dims.size()) {
   if (dims.size() > kMaxRank) {
-    throw Error(ErrorCode::invalid_argument,
-                "a shape of " + std::to_string(dims.size()) + " dimensions: at most " + std::to_string(kMaxRank) + " are accepted");
+    throw Error(ErrorCode::invalid_argument, "a shape of " + std::to_string(dims.size()) + " dimensions: at most " +
+                                                 std::to_string(kMaxRank) + " are accepted");
   }
   constexpr std::int64_t limit = std::int64_t{1} << 62;
   std::int64_t elements = 1;  // of the dimensions that are not 0, so that no product of a part can overflow either
   for (std::size_t i = 0; i < rank_; ++i) {
     if (dims[i] < 0 || (dims[i] > 0 && dims[i] > limit / elements)) {
-      throw Error(ErrorCode::invalid_argument, "a dimension of " + std::to_string(dims[i]) + ": sizes are 0 or more, 2^62 elements at most");
+      throw Error(ErrorCode::invalid_argument,
+                  "a dimension of " + std::to_string(dims[i]) + ": sizes are 0 or more, 2^62 elements at most");
     }
     elements *= std::max<std::int64_t>(dims[i], 1);
     dims_[i] = dims[i];

@@ -14,7 +14,8 @@ std::atomic<unsigned>& fork_count() noexcept {
 }
 
 unsigned watch_forks() {
-  // If the handler cannot be registered (no memory), a child of fork() is not told apart, as the C library tells nobody.
+  // If the handler cannot be registered (no memory), a child of fork() is not told apart, as the C library tells
+  // nobody.
   [[maybe_unused]] static const int registered =
       pthread_atfork(nullptr, nullptr, [] { fork_count().fetch_add(1, std::memory_order_relaxed); });
   return fork_count().load(std::memory_order_relaxed);

@@ -19,8 +19,8 @@ inline void spin_pause() noexcept {
 #endif
 }
 
-/// Holds back each of `count` threads until all have come. Reusable. Spins: the threads of a team run at the same time and
-/// the work between two barriers takes microseconds.
+/// Holds back each of `count` threads until all have come. Reusable. Spins: the threads of a team run at the same time
+/// and the work between two barriers takes microseconds.
 class Barrier {
  public:
   explicit Barrier(std::size_t count) noexcept : count_(count) {}
@@ -57,11 +57,12 @@ class ThreadPool {
   /// Threads that run() may use: all, or 1 in a child of fork(), which has none of its parent's other threads.
   std::size_t usable() const noexcept;
 
-  /// Runs f(i) for i = 0 .. count - 1 (count <= usable()), each on a thread of its own, 0 on this one; returns when all are
-  /// done. f must not throw. Allocates nothing.
+  /// Runs f(i) for i = 0 .. count - 1 (count <= usable()), each on a thread of its own, 0 on this one; returns when all
+  /// are done. f must not throw. Allocates nothing.
   template <class F>
   void run(std::size_t count, const F& f) {
-    run(count, [](const void* context, std::size_t i) { (*static_cast<const F*>(context))(i); }, &f);
+    run(
+        count, [](const void* context, std::size_t i) { (*static_cast<const F*>(context))(i); }, &f);
   }
 
  private:

@@ -16,8 +16,8 @@ inline RowRange merge(RowRange a, RowRange b) noexcept {
   return {b.lo < a.lo ? b.lo : a.lo, b.hi > a.hi ? b.hi : a.hi};
 }
 
-/// Stages rows for the kernels: copied for float weights, quantized with a scale a row under per_row, and with one scale a
-/// tensor under PyTorch's schemes. A value; it is made for each call.
+/// Stages rows for the kernels: copied for float weights, quantized with a scale a row under per_row, and with one
+/// scale a tensor under PyTorch's schemes. A value; it is made for each call.
 class ActivationQuantizer {
  public:
   /// No scheme: float weights.

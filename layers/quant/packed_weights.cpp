@@ -27,11 +27,16 @@ using PackRow = void (*)(const T*, std::size_t, std::size_t, std::size_t, std::s
 template <class T>
 PackRow<T> pack_row_of(std::uint32_t kr) {
   switch (kr) {
-    case 1: return pack_row<T, 1>;
-    case 2: return pack_row<T, 2>;
-    case 4: return pack_row<T, 4>;
-    case 8: return pack_row<T, 8>;
-    default: return pack_row<T, 0>;
+    case 1:
+      return pack_row<T, 1>;
+    case 2:
+      return pack_row<T, 2>;
+    case 4:
+      return pack_row<T, 4>;
+    case 8:
+      return pack_row<T, 8>;
+    default:
+      return pack_row<T, 0>;
   }
 }
 
@@ -58,7 +63,10 @@ void pack_rows(const Weight& weight, const PackedLayout& layout, const ChannelOr
 
 PackedWeights::PackedWeights(const Kernels& kernels, const PackedLayout& layout, const ChannelOrder& order,
                              const Weight& weight, std::span<const float> bias, bool raw_accumulators)
-    : kernels_(&kernels), layout_(layout), order_(order), one_scale_(weight.quantized() && weight.scales().size() == 1) {
+    : kernels_(&kernels),
+      layout_(layout),
+      order_(order),
+      one_scale_(weight.quantized() && weight.scales().size() == 1) {
   if (weight.cols() > static_cast<std::int64_t>(kMaxK)) {
     throw Error(ErrorCode::invalid_argument, "a weight of " + std::to_string(weight.cols()) +
                                                  " input features: at most " + std::to_string(kMaxK) +
@@ -125,7 +133,8 @@ void unpack_rows(const PackedMatrix& view, const PackedLayout& layout, const Cha
   for (std::int64_t row = first; row < first + count; ++row, out += view.k) {
     const std::size_t channel = order.channel(static_cast<std::size_t>(row));
     const T* in = data + packed_index(layout, view.k_groups, channel, 0);
-    for (std::size_t k = 0; k < view.k; k += kr, in += stride) std::memcpy(out + k, in, std::min(kr, view.k - k) * sizeof(T));
+    for (std::size_t k = 0; k < view.k; k += kr, in += stride)
+      std::memcpy(out + k, in, std::min(kr, view.k - k) * sizeof(T));
   }
 }
 

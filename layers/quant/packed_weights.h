@@ -20,7 +20,8 @@ class ChannelOrder {
   static ChannelOrder identity(const PackedLayout& layout, std::size_t rows) noexcept {
     return {padded_channels(layout, rows), rows, 0, 1};
   }
-  /// The rows [gates * hidden_size] of a recurrent weight in the order of gate_channel, with `units` hidden units a panel.
+  /// The rows [gates * hidden_size] of a recurrent weight in the order of gate_channel, with `units` hidden units a
+  /// panel.
   static ChannelOrder interleaved_gates(const PackedLayout& layout, std::uint32_t units, std::uint32_t gates,
                                         std::size_t hidden_size) noexcept {
     return {padded_channels(layout, gate_channels(units, gates, hidden_size)), hidden_size, units, gates};
@@ -50,9 +51,9 @@ class ChannelOrder {
 /// Immutable after construction.
 class PackedWeights {
  public:
-  /// Reads `weight` [order.rows(), cols] once, in pieces. bias [order.rows()] or empty. With `raw_accumulators`, view() has
-  /// scales of 1 and no bias, so that the kernels' output is float(acc); scales() and bias() are still the real ones.
-  /// Throws Error (invalid_argument) for more than kMaxK columns.
+  /// Reads `weight` [order.rows(), cols] once, in pieces. bias [order.rows()] or empty. With `raw_accumulators`, view()
+  /// has scales of 1 and no bias, so that the kernels' output is float(acc); scales() and bias() are still the real
+  /// ones. Throws Error (invalid_argument) for more than kMaxK columns.
   PackedWeights(const Kernels& kernels, const PackedLayout& layout, const ChannelOrder& order, const Weight& weight,
                 std::span<const float> bias, bool raw_accumulators = false);
 

@@ -9,7 +9,8 @@
 
 namespace bytegate::detail {
 
-/// Reads a matrix from front to back through a buffer that fits a private L2 cache. T is the type of the weight's values.
+/// Reads a matrix from front to back through a buffer that fits a private L2 cache. T is the type of the weight's
+/// values.
 template <class T>
 class RowPieces {
  public:

@@ -4,8 +4,8 @@ namespace bytegate {
 
 Scheme Scheme::torch(bool per_channel, int activation_bits) {
   if (activation_bits != 7 && activation_bits != 8) {
-    throw Error(ErrorCode::invalid_argument, "Scheme::torch: activation_bits is " + std::to_string(activation_bits) +
-                                                 ", accepted are 7 and 8");
+    throw Error(ErrorCode::invalid_argument,
+                "Scheme::torch: activation_bits is " + std::to_string(activation_bits) + ", accepted are 7 and 8");
   }
   Scheme scheme;
   scheme.torch_ = true;

@@ -8,7 +8,8 @@
 namespace bytegate::detail {
 namespace {
 
-/// e^y for |y| <= 64, within a few units of the last place of double: y = n ln 2 + r, and the Taylor series of e^r for |r| <= 0.35.
+/// e^y for |y| <= 64, within a few units of the last place of double: y = n ln 2 + r, and the Taylor series of e^r for
+/// |r| <= 0.35.
 double exp_of(double y) noexcept {
   constexpr double shift = 6755399441055744.0;  // 1.5 * 2^52: the sum has a unit of 1
   constexpr double ln2_high = 0x1.62e42fefa0000p-1, ln2_low = 0x1.cf79abc9e3b3ap-40;
@@ -58,12 +59,14 @@ TensorQuantizer torch_quantizer(RowRange range, int activation_bits) {
   // From the end of the range with the smaller rounding error.
   const double from_lo = -lo / scale, from_hi = qmax - hi / scale;
   const double zero_point = -std::fabs(lo / scale) < qmax - std::fabs(hi / scale) ? from_lo : from_hi;
-  const RowScale rounded{static_cast<float>(scale), static_cast<std::int32_t>(std::nearbyint(std::clamp(zero_point, 0.0, qmax)))};
+  const RowScale rounded{static_cast<float>(scale),
+                         static_cast<std::int32_t>(std::nearbyint(std::clamp(zero_point, 0.0, qmax)))};
   if (activation_bits == 7) return {rounded, static_cast<float>(1.0 / scale), true};
   return {rounded, 1.0f / rounded.scale, false};
 }
 
-void torch_stage(const Kernels& kernels, const FloatRows& x, const TensorQuantizer& quantizer, StagedRows& out, float* row) {
+void torch_stage(const Kernels& kernels, const FloatRows& x, const TensorQuantizer& quantizer, StagedRows& out,
+                 float* row) {
   const float unit = quantizer.scale.scale == quantizer.scale.scale ? 1.0f : quantizer.scale.scale;
   out.rows = x.rows;
   if (!quantizer.seven_bits) {
@@ -94,8 +97,8 @@ float dequantize(float sum, const TensorQuantizer& q, float weight_scale, float 
 
 }  // namespace
 
-void torch_dequantize(float* y, std::size_t rows, std::size_t n, const TensorQuantizer& quantizer, const float* weight_scales, const float* bias,
-                      bool relu) {
+void torch_dequantize(float* y, std::size_t rows, std::size_t n, const TensorQuantizer& quantizer,
+                      const float* weight_scales, const float* bias, bool relu) {
   for (std::size_t m = 0; m < rows; ++m, y += n) {
     for (std::size_t i = 0; i < n; ++i) {
       const float v = dequantize(y[i], quantizer, weight_scales[i], bias[i]);
@@ -104,13 +107,15 @@ void torch_dequantize(float* y, std::size_t rows, std::size_t n, const TensorQua
   }
 }
 
-void torch_lstm_step(const TorchGates& x, const TorchGates& h, std::size_t rows, std::size_t units, std::size_t w, float* c, std::size_t c_stride,
-                     float* out, std::size_t out_stride) {
+void torch_lstm_step(const TorchGates& x, const TorchGates& h, std::size_t rows, std::size_t units, std::size_t w,
+                     float* c, std::size_t c_stride, float* out, std::size_t out_stride) {
   for (std::size_t row = 0; row < rows; ++row) {
     for (std::size_t u = 0; u < units; ++u) {
       const auto gate = [&](std::size_t j) {
         const std::size_t n = gate_channel(static_cast<std::uint32_t>(w), 4, j, u);
-        const auto part = [&](const TorchGates& g) { return dequantize(g.sums[row * g.stride + n], g.quantizer, g.weight_scales[n], g.bias[n]); };
+        const auto part = [&](const TorchGates& g) {
+          return dequantize(g.sums[row * g.stride + n], g.quantizer, g.weight_scales[n], g.bias[n]);
+        };
         return part(h) + part(x);
       };
       const float i = sigmoid(gate(0)), f = sigmoid(gate(1)), g = tanh(gate(2)), o = sigmoid(gate(3));

@@ -1,6 +1,7 @@
-// PyTorch's float arithmetic around its int8 products, operation by operation, so that a deployed model can be reproduced. A last-bit
-// difference in a float can move an activation by a quantization step, and a recurrence carries that on, so this path rounds where
-// PyTorch does (a product, then a sum) and takes sigmoid and tanh from double precision. Plain C++: the same bits everywhere.
+// PyTorch's float arithmetic around its int8 products, operation by operation, so that a deployed model can be
+// reproduced. A last-bit difference in a float can move an activation by a quantization step, and a recurrence carries
+// that on, so this path rounds where PyTorch does (a product, then a sum) and takes sigmoid and tanh from double
+// precision. Plain C++: the same bits everywhere.
 #pragma once
 
 #include <bytegate/backend.h>
@@ -9,8 +10,8 @@
 
 namespace bytegate::detail {
 
-/// One scale and zero point for a whole tensor. PyTorch's two engines round differently around the same quantization: with 8 bits as its
-/// qnnpack engine does, with 7 bits as its onednn engine.
+/// One scale and zero point for a whole tensor. PyTorch's two engines round differently around the same quantization:
+/// with 8 bits as its qnnpack engine does, with 7 bits as its onednn engine.
 struct TensorQuantizer {
   RowScale scale;
   float inverse;
@@ -19,13 +20,15 @@ struct TensorQuantizer {
 /// For a tensor of this range (reference: PyTorch's ChooseQuantizationParams).
 TensorQuantizer torch_quantizer(RowRange range, int activation_bits);
 
-/// Stages rows with that quantizer, and a row scale of 1 (NaN if the tensor holds NaN or infinity): with raw accumulators (PackedWeights), kernels
-/// then return float(acc), and dequantization follows here. `row`: scratch of x.cols floats.
-void torch_stage(const Kernels& kernels, const FloatRows& x, const TensorQuantizer& quantizer, StagedRows& out, float* row);
+/// Stages rows with that quantizer, and a row scale of 1 (NaN if the tensor holds NaN or infinity): with raw
+/// accumulators (PackedWeights), kernels then return float(acc), and dequantization follows here. `row`: scratch of
+/// x.cols floats.
+void torch_stage(const Kernels& kernels, const FloatRows& x, const TensorQuantizer& quantizer, StagedRows& out,
+                 float* row);
 
 /// y = float sums, dequantized, plus bias, optionally max(0, .). weight_scales and bias have a value a column.
-void torch_dequantize(float* y, std::size_t rows, std::size_t n, const TensorQuantizer& quantizer, const float* weight_scales, const float* bias,
-                      bool relu);
+void torch_dequantize(float* y, std::size_t rows, std::size_t n, const TensorQuantizer& quantizer,
+                      const float* weight_scales, const float* bias, bool relu);
 
 /// What a product adds to the gates: float sums in the order of gate_channel, and weight scales and bias in that order.
 struct TorchGates {
@@ -37,7 +40,7 @@ struct TorchGates {
 };
 
 /// c and h (`out`) of `rows` rows; `w` units a panel.
-void torch_lstm_step(const TorchGates& x, const TorchGates& h, std::size_t rows, std::size_t units, std::size_t w, float* c, std::size_t c_stride,
-                     float* out, std::size_t out_stride);
+void torch_lstm_step(const TorchGates& x, const TorchGates& h, std::size_t rows, std::size_t units, std::size_t w,
+                     float* c, std::size_t c_stride, float* out, std::size_t out_stride);
 
 }  // namespace bytegate::detail

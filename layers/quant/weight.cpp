@@ -14,13 +14,12 @@ auto rows_of(const T* data, std::int64_t cols) {
   return [data, cols](std::int64_t first, std::int64_t count, T* out) {
     const auto width = static_cast<std::size_t>(cols);
     if (width == 0 || count == 0) return;  // memcpy from null is undefined even for 0 bytes
-    std::memcpy(out, data + static_cast<std::size_t>(first) * width, static_cast<std::size_t>(count) * width * sizeof(T));
+    std::memcpy(out, data + static_cast<std::size_t>(first) * width,
+                static_cast<std::size_t>(count) * width * sizeof(T));
   };
 }
 
-void check_matrix(const Shape& shape) {
-  detail::check_shape(shape.rank() == 2, "the weight", shape, "[rows, cols]");
-}
+void check_matrix(const Shape& shape) { detail::check_shape(shape.rank() == 2, "the weight", shape, "[rows, cols]"); }
 
 }  // namespace
 

@@ -7,8 +7,8 @@
 namespace bytegate::detail {
 namespace {
 
-/// Bytes of input gates that a chunk of steps may fill, so that they are still in a private L2 cache when the recurrence
-/// reads them.
+/// Bytes of input gates that a chunk of steps may fill, so that they are still in a private L2 cache when the
+/// recurrence reads them.
 constexpr std::size_t kGatesBytes = 256 * 1024;
 constexpr std::size_t kMinChunkRows = 32;  // enough to use each panel of weights several times
 
@@ -17,13 +17,12 @@ std::size_t chunk_steps(const ForwardCall& call, const PackedCell& cell) {
   return std::clamp<std::size_t>(rows / call.batch(), 1, std::max<std::size_t>(call.steps, 1));
 }
 
-std::size_t hidden_units(const PackedCell& cell) {
-  return cell.hh.panels() * panel_units(cell.hh.kernels().layout);
-}
+std::size_t hidden_units(const PackedCell& cell) { return cell.hh.panels() * panel_units(cell.hh.kernels().layout); }
 
 bool is_torch(const ForwardCall& call) { return call.scheme && call.scheme->is_torch(); }
 
-StagedRows staged_rows(WorkspaceImpl& workspace, Slot data, Slot scales, std::size_t rows, const PackedWeights& weights) {
+StagedRows staged_rows(WorkspaceImpl& workspace, Slot data, Slot scales, std::size_t rows,
+                       const PackedWeights& weights) {
   const std::size_t stride = weights.lhs_stride();
   return {workspace.get<std::byte>(data, rows * stride), stride, workspace.get<RowScale>(scales, rows), 0};
 }

@@ -52,9 +52,9 @@ class CellForward {
   Range panels_;  ///< of this thread
   ActivationQuantizer input_quantizer_;
   StagedRows staged_h_{}, staged_unprojected_h_{};
-  RowRange* ranges_ = nullptr;  ///< [batch] of h
-  float* h_ = nullptr;          ///< [batch, out_size], rows in the call's order
-  float* c_ = nullptr;          ///< [batch, padded units]
+  RowRange* ranges_ = nullptr;      ///< [batch] of h
+  float* h_ = nullptr;              ///< [batch, out_size], rows in the call's order
+  float* c_ = nullptr;              ///< [batch, padded units]
   float* unprojected_h_ = nullptr;  ///< [batch, padded units]; null without a projection
   float* scratch_row_ = nullptr;    ///< for ActivationQuantizer::stage
   float* torch_sums_ = nullptr;     ///< [batch, padded channels]; null but for a torch scheme
@@ -91,7 +91,8 @@ class KernelCellForward final : public CellForward {
   void (*step_kernel_)(const RecurrentStepArgs* args);
 };
 
-/// Steps in PyTorch's arithmetic (layers/quant/torch_arithmetic.h), for the torch schemes. Made for agreement, not for speed.
+/// Steps in PyTorch's arithmetic (layers/quant/torch_arithmetic.h), for the torch schemes. Made for agreement, not for
+/// speed.
 class TorchCellForward final : public CellForward {
  public:
   TorchCellForward(const ForwardCall& call, const ThreadTeam& team, const PackedCell& cell,
@@ -104,7 +105,8 @@ class TorchCellForward final : public CellForward {
   bool writes_output_in_place() const noexcept override { return false; }
 
   /// Stages rows with one scale for all of them, found from ranges_.
-  TensorQuantizer stage(const float* data, std::size_t stride, std::size_t width, std::size_t rows, StagedRows& out) const;
+  TensorQuantizer stage(const float* data, std::size_t stride, std::size_t width, std::size_t rows,
+                        StagedRows& out) const;
   void find_ranges(const float* data, std::size_t stride, std::size_t width, std::size_t rows) const;
 };
 

@@ -54,7 +54,8 @@ void KernelCellForward::merge_team_ranges(std::size_t t, std::size_t active) {
 void KernelCellForward::project(std::size_t active, float* h, std::size_t h_stride) {
   const FloatRows rows{unprojected_h_, padded_units(), active, call_.hidden()};
   quantizer_.stage(rows, call_.scheme ? ranges_ : nullptr, staged_unprojected_h_, scratch_row_);
-  const GemmArgs product{staged_unprojected_h_, cell_.hr->view(), h, h_stride, call_.out_size(), 0, cell_.hr->panels(), 0};
+  const GemmArgs product{
+      staged_unprojected_h_, cell_.hr->view(), h, h_stride, call_.out_size(), 0, cell_.hr->panels(), 0};
   call_.kernels.gemm(&product);
 }
 

@@ -24,8 +24,8 @@ struct SequenceView {
 /// length, so that the rows active at a step come first.
 struct BatchRows {
   std::size_t count = 0;
-  std::size_t first = 0;   ///< of this part in the caller's batch, or in `order`
-  std::size_t stride = 1;  ///< of this part in `order`
+  std::size_t first = 0;                  ///< of this part in the caller's batch, or in `order`
+  std::size_t stride = 1;                 ///< of this part in `order`
   const std::int64_t* order = nullptr;    ///< batch indices by falling length
   bool permuted = false;                  ///< whether batch_index(row) is not first + row
   const std::int64_t* lengths = nullptr;  ///< by batch index; null: all rows have all steps

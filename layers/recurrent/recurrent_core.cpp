@@ -51,9 +51,9 @@ RecurrentCore::RecurrentCore(const char* name, Cell cell, const RecurrentConfig&
   validate(config_);
   const auto expected = static_cast<std::size_t>(config_.num_layers * config_.directions());
   if (cells.size() != expected) {
-    throw Error(ErrorCode::invalid_argument, std::string(name_) + ": " + std::to_string(cells.size()) +
-                                                 " cells, expected num_layers * directions = " +
-                                                 std::to_string(expected));
+    throw Error(ErrorCode::invalid_argument,
+                std::string(name_) + ": " + std::to_string(cells.size()) +
+                    " cells, expected num_layers * directions = " + std::to_string(expected));
   }
   const bool quantized = cells[0].ih.quantized();
   kernels_ = quantized ? &backend_->kernels->int8 : &backend_->kernels->f32;
@@ -73,7 +73,8 @@ PackedCell RecurrentCore::pack(const CellWeights& cell, std::int64_t layer, cons
   const auto what = [&](const char* tensor) { return std::string(name_) + ": " + tensor + suffix; };
   check_matrix(cell.ih, rows, config_.layer_input_size(layer), quantized, what("weight_ih"));
   check_matrix(cell.hh, rows, config_.output_size(), quantized, what("weight_hh"));
-  if (config_.proj_size > 0) check_matrix(cell.hr, config_.proj_size, config_.hidden_size, quantized, what("weight_hr"));
+  if (config_.proj_size > 0)
+    check_matrix(cell.hr, config_.proj_size, config_.hidden_size, quantized, what("weight_hr"));
   check_bias(cell.bias_ih, rows, config_.bias, quantized, what("bias_ih"));
   check_bias(cell.bias_hh, rows, config_.bias, quantized, what("bias_hh"));
 
@@ -91,8 +92,8 @@ PackedCell RecurrentCore::pack(const CellWeights& cell, std::int64_t layer, cons
                          separate_biases);
   };
   PackedCell result{packed(cell.ih, kernels_->layout, ih_bias),
-                    packed(cell.hh, recurrent_layout(kernels_->layout, gates), hh_bias),
-                    std::nullopt, cell.bias_ih, cell.bias_hh};
+                    packed(cell.hh, recurrent_layout(kernels_->layout, gates), hh_bias), std::nullopt, cell.bias_ih,
+                    cell.bias_hh};
   if (config_.proj_size > 0) {
     const ChannelOrder order = ChannelOrder::identity(kernels_->layout, static_cast<std::size_t>(config_.proj_size));
     result.hr.emplace(*kernels_, kernels_->layout, order, cell.hr, std::span<const float>(), separate_biases);
@@ -139,8 +140,8 @@ void RecurrentCore::check_call(ConstTensorView x, TensorView y, const RecurrentA
   }
   for (const std::int64_t n : args.lengths) {
     if (n >= 1 && n <= steps) continue;
-    throw Error(ErrorCode::invalid_argument, std::string(name_) + ": a length of " + std::to_string(n) +
-                                                 ", expected 1 to " + std::to_string(steps));
+    throw Error(ErrorCode::invalid_argument,
+                std::string(name_) + ": a length of " + std::to_string(n) + ", expected 1 to " + std::to_string(steps));
   }
 }
 

@@ -1,5 +1,5 @@
-// The forward call of a recurrent layer: the order of ragged rows, the division among threads, and the layers one after the
-// other.
+// The forward call of a recurrent layer: the order of ragged rows, the division among threads, and the layers one after
+// the other.
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -22,22 +22,23 @@ BatchRows order_rows(std::span<const std::int64_t> lengths, std::size_t batch, s
   for (std::size_t i = 0; i < batch; ++i) order[i] = static_cast<std::int64_t>(i);
   const auto length = [&](std::int64_t i) { return lengths[static_cast<std::size_t>(i)]; };
   // Not std::stable_sort, which allocates.
-  std::sort(order, order + batch, [&](std::int64_t a, std::int64_t b) {
-    return length(a) != length(b) ? length(a) > length(b) : a < b;
-  });
+  std::sort(order, order + batch,
+            [&](std::int64_t a, std::int64_t b) { return length(a) != length(b) ? length(a) > length(b) : a < b; });
   rows.order = order;
   rows.lengths = lengths.data();
   rows.permuted = !std::is_sorted(order, order + batch);
   return rows;
 }
 
-/// How a call is divided among threads: by batch rows, which are independent, or by hidden units, with a barrier a step.
+/// How a call is divided among threads: by batch rows, which are independent, or by hidden units, with a barrier a
+/// step.
 struct Plan {
   std::size_t threads = 1;
   bool by_rows = false;
 };
 
-/// Multiply-adds of a step below which a barrier costs more than it gains, and of a call below which waking a thread does.
+/// Multiply-adds of a step below which a barrier costs more than it gains, and of a call below which waking a thread
+/// does.
 constexpr std::size_t kMinStepMacs = std::size_t{256} << 10;
 constexpr std::size_t kMinCallMacs = std::size_t{4} << 20;
 
@@ -68,9 +69,9 @@ BatchRows part_of_rows(const BatchRows& whole, std::size_t index, std::size_t co
   return part;
 }
 
-/// Calls f(cell, sequences, index) for every layer and direction. Each layer after the first reads the output and writes
-/// over it. One direction stages a chunk of steps before it overwrites them; two directions need the whole input staged
-/// before the first of them writes.
+/// Calls f(cell, sequences, index) for every layer and direction. Each layer after the first reads the output and
+/// writes over it. One direction stages a chunk of steps before it overwrites them; two directions need the whole input
+/// staged before the first of them writes.
 template <class F>
 void for_each_cell(const RecurrentConfig& config, const std::vector<PackedCell>& cells, const SequenceView& x,
                    const SequenceView& y, const F& f) {
@@ -92,16 +93,17 @@ void run_cells(const ForwardCall& call, const ThreadTeam& team, const std::vecto
   using Forward = decltype(make(call, team, cells[0], std::declval<const CellSequences&>()));
   std::optional<Forward> forward_direction;  // whose staged input the reverse direction shares
   std::optional<CellSequences> its_sequences;
-  for_each_cell(call.config, cells, x, y, [&](const PackedCell& cell, const CellSequences& sequences, std::size_t index) {
-    if (!sequences.reverse) {
-      its_sequences = sequences;
-      forward_direction.emplace(make(call, team, cell, *its_sequences));
-      return forward_direction->run(args, index);
-    }
-    Forward reverse = make(call, team, cell, sequences);
-    if (sequences.stage_whole_input) reverse.share_input(*forward_direction);
-    reverse.run(args, index);
-  });
+  for_each_cell(call.config, cells, x, y,
+                [&](const PackedCell& cell, const CellSequences& sequences, std::size_t index) {
+                  if (!sequences.reverse) {
+                    its_sequences = sequences;
+                    forward_direction.emplace(make(call, team, cell, *its_sequences));
+                    return forward_direction->run(args, index);
+                  }
+                  Forward reverse = make(call, team, cell, sequences);
+                  if (sequences.stage_whole_input) reverse.share_input(*forward_direction);
+                  reverse.run(args, index);
+                });
 }
 
 }  // namespace
@@ -133,9 +135,10 @@ void RecurrentCore::forward(ConstTensorView x, TensorView y, const RecurrentArgs
   RowRange* team_ranges = workspace.get<RowRange>(Slot::team_ranges, 2 * plan.threads * batch);
   for (std::size_t i = 0; i < plan.threads; ++i) {
     const ForwardCall call = call_of_thread(i);
-    for_each_cell(config_, cells_, input, output, [&](const PackedCell& cell, const CellSequences& sequences, std::size_t) {
-      CellForward::reserve(call, cell, sequences);
-    });
+    for_each_cell(config_, cells_, input, output,
+                  [&](const PackedCell& cell, const CellSequences& sequences, std::size_t) {
+                    CellForward::reserve(call, cell, sequences);
+                  });
   }
   for (std::size_t row = 0; row < batch; ++row) {
     for (std::size_t t = whole.length(row); t < steps; ++t) {

@@ -1,5 +1,5 @@
-// Runs one layer on the avx2 backend, for instructions_test.py to count: forward linear|lstm SIZES, as bench_layers names them.
-// The first call makes the workspace grow; `counted_forward` is the second.
+// Runs one layer on the avx2 backend, for instructions_test.py to count: forward linear|lstm SIZES, as bench_layers
+// names them. The first call makes the workspace grow; `counted_forward` is the second.
 #include <bytegate/layers.h>
 
 #include <cstdio>

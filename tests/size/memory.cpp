@@ -55,14 +55,16 @@ void reset_peak() {
   std::ofstream file("/proc/self/clear_refs");
   file << "5" << std::flush;
   if (file) return;
-  std::fprintf(stderr,
-               "/proc/self/clear_refs cannot be written, so the peak of a run cannot be told from that of what came before\n");
+  std::fprintf(
+      stderr,
+      "/proc/self/clear_refs cannot be written, so the peak of a run cannot be told from that of what came before\n");
   std::exit(77);
 }
 
 /// int8 weights; a scale, a sum and a bias a channel of each of the two matrices; and the biases as they were given.
 std::size_t packed_bytes(const LSTMConfig& config) {
-  const auto gates = static_cast<std::size_t>(4 * config.hidden_size), hidden = static_cast<std::size_t>(config.hidden_size);
+  const auto gates = static_cast<std::size_t>(4 * config.hidden_size),
+             hidden = static_cast<std::size_t>(config.hidden_size);
   return static_cast<std::size_t>(config.num_layers) * (2 * gates * hidden + 2 * gates * 12 + 2 * gates * 4);
 }
 
@@ -96,7 +98,8 @@ int main(int argc, char** argv) try {
   } else if (what == "construct") {
     const LSTMConfig config = config_of(std::atol(argv[2]));
     const LSTM lstm = construct(config);
-    measure(config, [&](const Tensor& x, Tensor& y, Workspace& workspace) { lstm.forward(x.view(), y.view(), {}, workspace); });
+    measure(config,
+            [&](const Tensor& x, Tensor& y, Workspace& workspace) { lstm.forward(x.view(), y.view(), {}, workspace); });
   } else {
     std::fprintf(stderr, "usage: %s construct HIDDEN_SIZE | write HIDDEN_SIZE FILE | load FILE\n", argv[0]);
     return 2;

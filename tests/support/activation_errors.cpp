@@ -9,7 +9,9 @@ namespace {
 
 double exact(Activation activation, float x) {
   const double v = x;
-  return activation == Activation::tanh ? std::tanh(v) : v >= 0 ? 1 / (1 + std::exp(-v)) : std::exp(v) / (1 + std::exp(v));
+  return activation == Activation::tanh ? std::tanh(v)
+         : v >= 0                       ? 1 / (1 + std::exp(-v))
+                                        : std::exp(v) / (1 + std::exp(v));
 }
 
 bool same(float a, float b) { return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b); }

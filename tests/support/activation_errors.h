@@ -25,8 +25,8 @@ struct ActivationReport {
   void add(const ActivationReport& other);
 };
 
-/// Checks each x: error within kActivationError; NaN gives NaN and nothing else does; tanh within [-1, 1], with the sign of x,
-/// and tanh(-x) = -tanh(x) to the bit; sigmoid within [0, 1]; at +-infinity the limits exactly.
+/// Checks each x: error within kActivationError; NaN gives NaN and nothing else does; tanh within [-1, 1], with the
+/// sign of x, and tanh(-x) = -tanh(x) to the bit; sigmoid within [0, 1]; at +-infinity the limits exactly.
 ActivationReport check_activation(const Backend& backend, Activation activation, const std::vector<float>& x);
 
 /// Bit patterns first, first + step, ... `count` of them.

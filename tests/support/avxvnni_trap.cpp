@@ -15,8 +15,8 @@ struct sigaction previous;
 volatile sig_atomic_t trying = 0;
 constexpr greg_t kTrialBytes = 5;  ///< of the instruction in try_it
 
-/// The vector registers of a signal frame, in the layout of XSAVE ("Intel 64 and IA-32 Architectures Software Developer's Manual",
-/// volume 1, 13.4; where the kernel says so: arch/x86/include/uapi/asm/sigcontext.h).
+/// The vector registers of a signal frame, in the layout of XSAVE ("Intel 64 and IA-32 Architectures Software
+/// Developer's Manual", volume 1, 13.4; where the kernel says so: arch/x86/include/uapi/asm/sigcontext.h).
 class Registers {
  public:
   explicit Registers(const ucontext_t& context) : area_(reinterpret_cast<std::uint8_t*>(context.uc_mcontext.fpregs)) {}
@@ -63,8 +63,8 @@ std::int64_t displacement(const std::uint8_t* p, std::size_t size) {
   return value;
 }
 
-/// Carries out the instruction at the context's rip and steps over it; false if it is another one. Encoding: the same manual, volume 2, 2.3
-/// (VEX: C4, RXBmmmmm, WvvvvLpp, opcode, ModRM, SIB, displacement).
+/// Carries out the instruction at the context's rip and steps over it; false if it is another one. Encoding: the same
+/// manual, volume 2, 2.3 (VEX: C4, RXBmmmmm, WvvvvLpp, opcode, ModRM, SIB, displacement).
 bool execute(ucontext_t& context) {
   greg_t& rip = context.uc_mcontext.gregs[REG_RIP];
   const auto* code = reinterpret_cast<const std::uint8_t*>(rip);
@@ -75,7 +75,8 @@ bool execute(ucontext_t& context) {
   registers.fill_upper_halves();
 
   const unsigned r = (code[1] & 0x80) ? 0 : 8, x = (code[1] & 0x40) ? 0 : 8, b = (code[1] & 0x20) ? 0 : 8;
-  const unsigned mod = code[4] >> 6, low = code[4] & 7u, target = (code[4] >> 3 & 7u) + r, first = ~(code[2] >> 3u) & 15u;
+  const unsigned mod = code[4] >> 6, low = code[4] & 7u, target = (code[4] >> 3 & 7u) + r,
+                 first = ~(code[2] >> 3u) & 15u;
   const std::uint8_t* at = code + 5;
   std::array<std::uint8_t, 32> u8;
   std::array<std::uint8_t, 32> s8;

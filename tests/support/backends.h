@@ -20,10 +20,12 @@ std::vector<const Backend*> supported_backends(bool stand_ins = true);
 /// The plain one, which every CPU runs.
 const Backend& scalar_backend();
 
-/// Whether BYTEGATE_REQUIRED_BACKENDS (names with commas between) asks for a failure where a test would skip this backend.
+/// Whether BYTEGATE_REQUIRED_BACKENDS (names with commas between) asks for a failure where a test would skip this
+/// backend.
 bool is_required(const std::string& name);
 
-/// How much to test: 0 small (BYTEGATE_TEST_SIZE=small, for emulated CPUs), 1 default, 2 everything (BYTEGATE_TEST_SIZE=full).
+/// How much to test: 0 small (BYTEGATE_TEST_SIZE=small, for emulated CPUs), 1 default, 2 everything
+/// (BYTEGATE_TEST_SIZE=full).
 int test_size();
 
 }  // namespace bytegate::testing

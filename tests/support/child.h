@@ -34,7 +34,8 @@ Child in_child(const Call& call) {
   }
   close(pipe_ends[1]);
   char buffer[4096];
-  for (ssize_t n; (n = read(pipe_ends[0], buffer, sizeof buffer)) > 0;) child.output.append(buffer, static_cast<std::size_t>(n));
+  for (ssize_t n; (n = read(pipe_ends[0], buffer, sizeof buffer)) > 0;)
+    child.output.append(buffer, static_cast<std::size_t>(n));
   close(pipe_ends[0]);
   int status = 0;
   if (pid > 0 && waitpid(pid, &status, 0) == pid) {

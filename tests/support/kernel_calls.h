@@ -26,7 +26,8 @@ class Staging {
 
   StagedRows rows() const { return {memory_.data(), stride_, const_cast<RowScale*>(scales_.data()), scales_.size()}; }
   const std::byte* row(std::size_t r) const { return memory_.data() + r * stride_; }
-  /// The activations of row r, 0..255, whatever the form in which the backend stages them: by their product with an identity matrix.
+  /// The activations of row r, 0..255, whatever the form in which the backend stages them: by their product with an
+  /// identity matrix.
   std::vector<std::uint8_t> quantized(std::size_t r) const;
   RowScale scale(std::size_t r) const { return scales_[r]; }
 

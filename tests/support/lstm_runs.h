@@ -32,7 +32,8 @@ class AnyLstm {
 /// The whole case in one call.
 LSTMResult run(const LstmCase& c, const LstmKind& kind, const Backend& backend);
 
-/// Batch row b (a sequence of `length` steps from `first` on) as an unbatched tensor, of x or an output; rows of a state.
+/// Batch row b (a sequence of `length` steps from `first` on) as an unbatched tensor, of x or an output; rows of a
+/// state.
 Tensor take_row(const Tensor& sequence, bool batch_first, std::int64_t b, std::int64_t first, std::int64_t length);
 LSTMState take_state(const LSTMState& state, std::int64_t b);
 

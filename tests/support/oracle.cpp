@@ -59,8 +59,8 @@ using Vector = std::vector<double>;
 
 Vector to_doubles(std::span<const float> x) { return {x.begin(), x.end()}; }
 
-/// Range widened to hold 0, s = (max - min) / 255, zero point rounded and clamped; what is left of x after the way there and
-/// back.
+/// Range widened to hold 0, s = (max - min) / 255, zero point rounded and clamped; what is left of x after the way
+/// there and back.
 Vector quantized(const Vector& x) {
   double lo = 0, hi = 0;
   for (double v : x) {
@@ -164,8 +164,10 @@ LSTMResult lstm(const LSTMConfig& config, const std::vector<FloatCell>& cells, c
   const bool batched = x.shape.rank() == 3, batch_first = batched && config.batch_first;
   const auto steps = static_cast<std::size_t>(x.shape[batch_first ? 1 : 0]);
   const auto batch = static_cast<std::size_t>(batched ? x.shape[batch_first ? 0 : 1] : 1);
-  const auto hidden = static_cast<std::size_t>(config.hidden_size), out = static_cast<std::size_t>(config.output_size());
-  const auto in = static_cast<std::size_t>(config.input_size), directions = static_cast<std::size_t>(config.directions());
+  const auto hidden = static_cast<std::size_t>(config.hidden_size),
+             out = static_cast<std::size_t>(config.output_size());
+  const auto in = static_cast<std::size_t>(config.input_size),
+             directions = static_cast<std::size_t>(config.directions());
   const auto states = static_cast<std::int64_t>(cells.size());
   const auto state_shape = [&](std::int64_t size) {
     return batched ? Shape{states, static_cast<std::int64_t>(batch), size} : Shape{states, size};

@@ -68,9 +68,10 @@ Shape LstmCase::state_shape(std::int64_t size) const {
 
 std::string LstmCase::text() const {
   std::ostringstream s;
-  s << "I " << config.input_size << " H " << config.hidden_size << " layers " << config.num_layers << " proj " << config.proj_size
-    << " T " << steps << " B " << batch << (config.bias ? "" : " no-bias") << (config.batch_first ? " batch_first" : "")
-    << (config.bidirectional ? " bidirectional" : "") << (unbatched ? " unbatched" : "") << (has_state ? " state" : "");
+  s << "I " << config.input_size << " H " << config.hidden_size << " layers " << config.num_layers << " proj "
+    << config.proj_size << " T " << steps << " B " << batch << (config.bias ? "" : " no-bias")
+    << (config.batch_first ? " batch_first" : "") << (config.bidirectional ? " bidirectional" : "")
+    << (unbatched ? " unbatched" : "") << (has_state ? " state" : "");
   if (!lengths.empty()) s << " lengths";
   for (std::int64_t n : lengths) s << ' ' << n;
   return s.str();
