@@ -162,7 +162,7 @@ Weight FileSource::weight(const std::string& tensor, std::int64_t rows, std::int
     read(tensor, stored, static_cast<std::uint64_t>(first) * width, {out, static_cast<std::uint64_t>(count) * width});
   });
   if (!quantize_) return floats;
-  return quantize_weight(floats, spec_.kind->quantizes_activations ? quantize_->scheme : Scheme::per_row());
+  return Weight::quantizing(std::move(floats), spec_.kind->quantizes_activations ? quantize_->scheme : Scheme::per_row());
 }
 
 Tensor FileSource::floats(const std::string& tensor, const Shape& shape) {

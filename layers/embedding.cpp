@@ -64,7 +64,7 @@ Embedding::Embedding(const Weight& weight) : core_(std::make_shared<const detail
 Embedding Embedding::from_float(const Embedding& embedding) {
   if (embedding.quantized())
     throw Error(ErrorCode::invalid_argument, "Embedding::from_float: the layer is int8 already");
-  return Embedding(quantize_weight(embedding.weight(), Scheme::per_row()));
+  return Embedding(Weight::quantizing(embedding.weight(), Scheme::per_row()));
 }
 
 LayerPtr Embedding::quantize_dynamic(const Scheme&, const Backend*) const {

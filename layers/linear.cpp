@@ -161,7 +161,7 @@ Linear::Linear(const Weight& weight, ConstTensorView bias, const Scheme& scheme,
 Linear Linear::from_float(const Linear& linear, const Scheme& scheme, const Backend* backend) {
   if (linear.quantized()) throw Error(ErrorCode::invalid_argument, "Linear::from_float: the layer is int8 already");
   const std::optional<Tensor> bias = linear.bias();
-  return {quantize_weight(linear.weight(), scheme), bias ? bias->view() : ConstTensorView{}, scheme, linear.relu(),
+  return {Weight::quantizing(linear.weight(), scheme), bias ? bias->view() : ConstTensorView{}, scheme, linear.relu(),
           backend ? backend : &linear.backend()};
 }
 

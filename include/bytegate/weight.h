@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -35,6 +36,8 @@ class Weight {
   Weight(QuantizedWeight weight);
   Weight(std::int64_t rows, std::int64_t cols, FloatReader read);
   Weight(std::int64_t rows, std::int64_t cols, std::vector<float> scales, Int8Reader read);
+  /// A float matrix quantized by the scheme while it is read. Reading throws Error (invalid_argument) for NaN or infinity.
+  static Weight quantizing(Weight floats, const Scheme& scheme);
   /// A view of a float matrix [rows, cols] that must outlive the weight.
   static Weight view(ConstTensorView weight);
 
@@ -42,8 +45,8 @@ class Weight {
   std::int64_t cols() const noexcept { return cols_; }
   bool empty() const noexcept { return !floats_ && !int8s_; }
   bool quantized() const noexcept { return static_cast<bool>(int8s_); }
-  /// [rows] or [1]; empty for a float matrix.
-  const std::vector<float>& scales() const noexcept { return scales_; }
+  /// [rows] or [1]; empty for a float matrix. Those of Weight::quantizing are known once their rows have been read.
+  const std::vector<float>& scales() const noexcept { return *scales_; }
 
   /// Rows [first, first + count) into `out`. The weight must be of that type.
   void read(std::int64_t first, std::int64_t count, float* out) const { floats_(first, count, out); }
@@ -54,9 +57,11 @@ class Weight {
   QuantizedWeight int8s() const;
 
  private:
+  static std::shared_ptr<const std::vector<float>> no_scales();
+
   std::int64_t rows_ = 0;
   std::int64_t cols_ = 0;
-  std::vector<float> scales_;
+  std::shared_ptr<const std::vector<float>> scales_ = no_scales();
   FloatReader floats_;
   Int8Reader int8s_;
 };

@@ -26,28 +26,27 @@ float absmax(std::span<const float> values, std::size_t first_element) {
   return std::bit_cast<float>(max);
 }
 
-/// q = w / s rounded half to even in double, so that a subnormal s does no harm, and clamped. No weight becomes -128.
-void divide_and_round(std::span<const float> w, float scale, std::int8_t* q) {
-  constexpr double shift = 6755399441055744.0;  // 1.5 * 2^52: the sum has a unit of 1
+/// The integer nearest to v, to even at a tie, in lo..127. |v| is far below 2^31: w / s is at most 127.5 times what rounding
+/// can add to it. Clamped as an integer, which compilers vectorize.
+template <class Float>
+std::int8_t rounded(Float v, std::int32_t lo) {
+  constexpr Float shift = sizeof(Float) == 8 ? 6755399441055744.0 : 12582912.0f;  // 1.5 * 2^52 or 2^23: a unit of 1
+  std::int32_t q = static_cast<std::int32_t>((v + shift) - shift);
+  q = q < lo ? lo : q;
+  q = q > 127 ? 127 : q;
+  return static_cast<std::int8_t>(q);
+}
+
+/// q = w / s in double, so that a subnormal s does no harm. No weight becomes -128.
+void divide_and_round(std::span<const float> w, float scale, std::int8_t* __restrict q) {
   const double divisor = scale;
-  for (std::size_t i = 0; i < w.size(); ++i) {
-    double v = static_cast<double>(w[i]) / divisor;
-    v = v < -127.0 ? -127.0 : v;
-    v = v > 127.0 ? 127.0 : v;
-    q[i] = static_cast<std::int8_t>(static_cast<std::int32_t>((v + shift) - shift));
-  }
+  for (std::size_t i = 0; i < w.size(); ++i) q[i] = rounded(static_cast<double>(w[i]) / divisor, -127);
 }
 
 /// PyTorch's (reference: its MinMaxObserver and PerChannelMinMaxObserver, symmetric, qint8): q = w * (1 / s) in float.
-void multiply_and_round(std::span<const float> w, float scale, std::int8_t* q) {
-  constexpr float shift = 12582912.0f;  // 1.5 * 2^23
+void multiply_and_round(std::span<const float> w, float scale, std::int8_t* __restrict q) {
   const float inverse = 1.0f / scale;
-  for (std::size_t i = 0; i < w.size(); ++i) {
-    float v = w[i] * inverse;
-    v = v < -128.0f ? -128.0f : v;
-    v = v > 127.0f ? 127.0f : v;
-    q[i] = static_cast<std::int8_t>(static_cast<std::int32_t>((v + shift) - shift));
-  }
+  for (std::size_t i = 0; i < w.size(); ++i) q[i] = rounded(w[i] * inverse, -128);
 }
 
 float scale_of(float max, const Scheme& scheme) {
@@ -58,33 +57,44 @@ float scale_of(float max, const Scheme& scheme) {
 
 }  // namespace
 
-QuantizedWeight quantize_weight(const Weight& weight, const Scheme& scheme) {
-  if (weight.quantized()) throw Error(ErrorCode::invalid_argument, "quantize_weight: the weight is int8 already");
-  const detail::FloatEnvironment environment;
-  const auto cols = static_cast<std::size_t>(weight.cols());
-  QuantizedWeight q{weight.rows(), weight.cols(), {}, {}};
-  q.data.resize(Shape{weight.rows(), weight.cols()}.elements());
-  const auto quantize = scheme.is_torch() ? multiply_and_round : divide_and_round;
-  detail::RowPieces<float> pieces(weight);
-  if (!scheme.per_channel()) {
+Weight Weight::quantizing(Weight floats, const Scheme& scheme) {
+  if (floats.quantized()) throw Error(ErrorCode::invalid_argument, "Weight::quantizing: the weight is int8 already");
+  const auto cols = static_cast<std::size_t>(floats.cols());
+  const auto scales = std::make_shared<std::vector<float>>();
+  if (scheme.per_channel()) {
+    scales->resize(static_cast<std::size_t>(floats.rows()));
+  } else {
+    const detail::FloatEnvironment environment;
     float max = 0;
-    pieces.for_each([&](std::size_t first, std::size_t, std::span<const float> rows) {
+    detail::RowPieces<float>(floats).for_each([&](std::size_t first, std::size_t, std::span<const float> rows) {
       max = std::max(max, absmax(rows, first * cols));
     });
-    q.scales.push_back(scale_of(max, scheme));
-  } else {
-    q.scales.resize(static_cast<std::size_t>(weight.rows()));
+    scales->push_back(scale_of(max, scheme));
   }
-  pieces.for_each([&](std::size_t first, std::size_t count, std::span<const float> rows) {
-    if (!scheme.per_channel()) return quantize(rows, q.scales[0], q.data.data() + first * cols);
-    for (std::size_t i = 0; i < count; ++i) {
-      const auto row = rows.subspan(i * cols, cols);
-      const std::size_t n = first + i;
-      q.scales[n] = scale_of(absmax(row, n * cols), scheme);
-      quantize(row, q.scales[n], q.data.data() + n * cols);
-    }
-  });
-  return q;
+  Weight result;
+  result.rows_ = floats.rows();
+  result.cols_ = floats.cols();
+  result.scales_ = scales;
+  result.int8s_ = [floats = std::move(floats), scales, scheme, cols](std::int64_t first, std::int64_t count,
+                                                                     std::int8_t* out) {
+    const detail::FloatEnvironment environment;
+    const auto quantize = scheme.is_torch() ? multiply_and_round : divide_and_round;
+    const auto row0 = static_cast<std::size_t>(first);
+    const detail::RowPieces<float> pieces(floats, row0, static_cast<std::size_t>(count));
+    pieces.for_each([&](std::size_t begin, std::size_t rows, std::span<const float> values) {
+      for (std::size_t i = 0; i < rows; ++i) {
+        const auto row = values.subspan(i * cols, cols);
+        const std::size_t n = begin + i;
+        if (scheme.per_channel()) (*scales)[n] = scale_of(absmax(row, n * cols), scheme);
+        quantize(row, (*scales)[scheme.per_channel() ? n : 0], out + (n - row0) * cols);
+      }
+    });
+  };
+  return result;
+}
+
+QuantizedWeight quantize_weight(const Weight& weight, const Scheme& scheme) {
+  return Weight::quantizing(weight, scheme).int8s();
 }
 
 QuantizedWeight quantize_weight(ConstTensorView weight, const Scheme& scheme) {

@@ -14,9 +14,12 @@ namespace bytegate::detail {
 template <class T>
 class RowPieces {
  public:
-  explicit RowPieces(const Weight& weight)
+  explicit RowPieces(const Weight& weight) : RowPieces(weight, 0, static_cast<std::size_t>(weight.rows())) {}
+  /// Rows [first, first + rows) alone.
+  RowPieces(const Weight& weight, std::size_t first, std::size_t rows)
       : weight_(weight),
-        rows_(static_cast<std::size_t>(weight.rows())),
+        first_(first),
+        rows_(rows),
         cols_(static_cast<std::size_t>(weight.cols())),
         piece_(std::clamp<std::size_t>(kPieceBytes / std::max<std::size_t>(cols_ * sizeof(T), 1), 1,
                                        std::max<std::size_t>(rows_, 1))),
@@ -24,9 +27,9 @@ class RowPieces {
 
   /// Calls f(first row, number of rows, values) for each piece.
   template <class F>
-  void for_each(const F& f) {
-    for (std::size_t first = 0; first < rows_; first += piece_) {
-      const std::size_t count = std::min(piece_, rows_ - first);
+  void for_each(const F& f) const {
+    for (std::size_t first = first_; first < first_ + rows_; first += piece_) {
+      const std::size_t count = std::min(piece_, first_ + rows_ - first);
       weight_.read(static_cast<std::int64_t>(first), static_cast<std::int64_t>(count), buffer_.get());
       f(first, count, std::span<const T>(buffer_.get(), count * cols_));
     }
@@ -35,7 +38,7 @@ class RowPieces {
  private:
   static constexpr std::size_t kPieceBytes = 256 * 1024;
   const Weight& weight_;
-  std::size_t rows_, cols_, piece_;
+  std::size_t first_, rows_, cols_, piece_;
   std::unique_ptr<T[]> buffer_;
 };
 

@@ -23,6 +23,11 @@ void check_matrix(const Shape& shape) { detail::check_shape(shape.rank() == 2, "
 
 }  // namespace
 
+std::shared_ptr<const std::vector<float>> Weight::no_scales() {
+  static const auto none = std::make_shared<const std::vector<float>>();
+  return none;
+}
+
 Weight::Weight(Tensor weight) {
   if (weight.data.empty() && weight.shape.rank() == 0) return;
   check_matrix(weight.shape);
@@ -38,7 +43,7 @@ Weight::Weight(Tensor weight) {
 Weight::Weight(QuantizedWeight weight) : rows_(weight.rows), cols_(weight.cols) {
   if (weight.data.empty() && weight.rows == 0 && weight.cols == 0) return;
   detail::check_quantized(weight, "the weight");
-  scales_ = std::move(weight.scales);
+  scales_ = std::make_shared<const std::vector<float>>(std::move(weight.scales));
   const auto owned = std::make_shared<const std::vector<std::int8_t>>(std::move(weight.data));
   int8s_ = [owned, read = rows_of(owned->data(), cols_)](std::int64_t first, std::int64_t count, std::int8_t* out) {
     read(first, count, out);
@@ -49,8 +54,11 @@ Weight::Weight(std::int64_t rows, std::int64_t cols, FloatReader read)
     : rows_(rows), cols_(cols), floats_(std::move(read)) {}
 
 Weight::Weight(std::int64_t rows, std::int64_t cols, std::vector<float> scales, Int8Reader read)
-    : rows_(rows), cols_(cols), scales_(std::move(scales)), int8s_(std::move(read)) {
-  detail::check_scales(scales_, rows, "the weight");
+    : rows_(rows),
+      cols_(cols),
+      scales_(std::make_shared<const std::vector<float>>(std::move(scales))),
+      int8s_(std::move(read)) {
+  detail::check_scales(*scales_, rows, "the weight");
 }
 
 Weight Weight::view(ConstTensorView weight) {
@@ -68,8 +76,9 @@ Tensor Weight::floats() const {
 
 QuantizedWeight Weight::int8s() const {
   if (!int8s_) throw Error(ErrorCode::invalid_argument, "the weight is not int8; Weight::floats reads it");
-  QuantizedWeight all{rows_, cols_, std::vector<std::int8_t>(Shape{rows_, cols_}.elements()), scales_};
+  QuantizedWeight all{rows_, cols_, std::vector<std::int8_t>(Shape{rows_, cols_}.elements()), {}};
   int8s_(0, rows_, all.data.data());
+  all.scales = *scales_;
   return all;
 }
 

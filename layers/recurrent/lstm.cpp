@@ -31,9 +31,9 @@ LSTM LSTM::from_float(const LSTM& lstm, const Scheme& scheme, const Backend* bac
   if (lstm.quantized()) throw Error(ErrorCode::invalid_argument, "LSTM::from_float: the layer is int8 already");
   std::vector<LSTMCell> cells = lstm.cells();
   for (LSTMCell& cell : cells) {
-    cell.weight_ih = quantize_weight(cell.weight_ih, scheme);
-    cell.weight_hh = quantize_weight(cell.weight_hh, scheme);
-    if (!cell.weight_hr.empty()) cell.weight_hr = quantize_weight(cell.weight_hr, scheme);
+    cell.weight_ih = Weight::quantizing(cell.weight_ih, scheme);
+    cell.weight_hh = Weight::quantizing(cell.weight_hh, scheme);
+    if (!cell.weight_hr.empty()) cell.weight_hr = Weight::quantizing(cell.weight_hr, scheme);
   }
   return {lstm.config(), cells, scheme, backend ? backend : &lstm.backend()};
 }
