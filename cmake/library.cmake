@@ -29,18 +29,10 @@ endforeach()
 set(hot_sources ${sources})
 list(REMOVE_ITEM hot_sources ${cold_sources})
 
-# Files are compiled together, io/ apart from the rest: in an object of its own each file would hold its own copies of
+# All hot files are compiled together, and all cold ones: in an object of its own each file would hold its own copies of
 # std::string's functions. Every object has a name of its own, so that tools that unpack an archive lose none.
-foreach(temperature IN ITEMS hot cold)
-  foreach(source IN LISTS ${temperature}_sources)
-    cmake_path(RELATIVE_PATH source BASE_DIRECTORY ${PROJECT_SOURCE_DIR} OUTPUT_VARIABLE path)
-    if(path MATCHES "^io/")
-      set_source_files_properties(${source} PROPERTIES UNITY_GROUP io_${temperature})
-    else()
-      set_source_files_properties(${source} PROPERTIES UNITY_GROUP core_${temperature})
-    endif()
-  endforeach()
-endforeach()
+set_source_files_properties(${hot_sources} PROPERTIES UNITY_GROUP hot)
+set_source_files_properties(${cold_sources} PROPERTIES UNITY_GROUP cold)
 
 set(BYTEGATE_VERSION_HEADER ${PROJECT_BINARY_DIR}/include/bytegate/version.h)
 configure_file(cmake/version.h.in ${BYTEGATE_VERSION_HEADER} @ONLY)

@@ -20,8 +20,9 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
       ->excludes(architecture);
 }
 
-LoadedLayers load(const std::string& file, const ModelOptions& options) {
+LoadedLayers load(const std::string& file, const ModelOptions& options, const QuantizeOptions* quantize) {
   LoadOptions load_options;
+  load_options.quantize = quantize;
   load_options.guess_architecture = options.guess;
   if (!options.architecture.empty()) {
     std::ifstream in(options.architecture, std::ios::binary);

@@ -37,7 +37,7 @@ struct LoadedLayers {
 
 /// Throws for a file in which no layer is found, and for one that is no model although the options say what model it
 /// is.
-LoadedLayers load(const std::string& file, const ModelOptions& options);
+LoadedLayers load(const std::string& file, const ModelOptions& options, const QuantizeOptions* quantize = nullptr);
 
 /// Sentences about what was assumed or left out, which the user must know to trust the result: a guessed order, a
 /// stripped prefix.

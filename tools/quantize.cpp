@@ -32,6 +32,14 @@ bool any_quantized(const std::vector<LayerReport>& layers) {
   return std::any_of(layers.begin(), layers.end(), [](const LayerReport& layer) { return layer.quantized; });
 }
 
+/// Whether a matrix of the file is int8 with scales.
+bool holds_int8(const SafetensorsFile& file) {
+  const auto is_int8 = [&](const auto& item) {
+    return item.second.dtype == "I8" && file.contains(item.first + "_scale");
+  };
+  return std::any_of(file.tensors().begin(), file.tensors().end(), is_int8);
+}
+
 bool quantized_by_default(const std::string& kind) {
   const auto known = std::ranges::find(layer_kinds(), kind, &LayerKind::name);
   return known == layer_kinds().end() || known->quantized_by_default;
@@ -45,34 +53,22 @@ std::string outcome(const LayerReport& layer, bool embedding) {
   return "stays float32 (left out by --include or --exclude)";
 }
 
-void print_layers(const std::vector<LayerReport>& before, const std::vector<LayerReport>& after, bool embedding) {
+void print_layers(const std::vector<LayerReport>& layers, bool embedding) {
   Table table({1, 2});
   table.add({"layer", "float bytes", "bytes", "", ""});
-  for (std::size_t i = 0; i < after.size(); ++i) {
-    table.add({after[i].name, with_commas(before[i].bytes), with_commas(after[i].bytes), outcome(after[i], embedding),
-               after[i].text});
+  for (const LayerReport& layer : layers) {
+    table.add({layer.name, with_commas(layer.parameters * sizeof(float)), with_commas(layer.bytes),
+               outcome(layer, embedding), layer.text});
   }
   table.print();
 }
 
-/// What `loaded` becomes; the layers that are chosen hold int8 weights.
-std::vector<LayerReport> quantize_and_save(const LoadedLayers& loaded, const QuantizeArguments& arguments,
-                                           const QuantizeOptions& options) {
-  const auto check_any = [&](const std::vector<LayerReport>& layers) {
-    if (any_quantized(layers)) return layers;
-    throw CommandFailed("nothing to quantize: no layer of " + arguments.in + " was chosen; " + arguments.out +
-                        " was not written");
-  };
-  if (loaded.is_model()) {
-    const Sequential quantized = quantize_dynamic(loaded.model, options);
-    std::vector<LayerReport> after = check_any(report(quantized.layers()));
-    save_model(quantized, arguments.out, {loaded.report.tensor_prefixes, loaded.report.guessed});
-    return after;
+void save(const LoadedLayers& quantized, const std::string& path) {
+  if (quantized.is_model()) {
+    save_model(quantized.model, path, {quantized.report.tensor_prefixes, quantized.report.guessed});
+  } else {
+    save_state_dict(quantized.parts, quantized.file, path);
   }
-  const StateDict quantized = quantize_dynamic(loaded.parts, options);
-  std::vector<LayerReport> after = check_any(report(quantized.layers));
-  save_state_dict(quantized, loaded.file, arguments.out);
-  return after;
 }
 
 /// What is in the file besides the layers, and what that means for the result.
@@ -96,15 +92,19 @@ void run_quantize(const QuantizeArguments& arguments) {
     throw CommandFailed(arguments.out + " is the input file; the float weights would be lost");
 
   Progress progress("quantizing", 2);
-  const LoadedLayers loaded = load(arguments.in, arguments.model);
-  const std::vector<LayerReport> before = report(loaded.layers());
-  if (any_quantized(before)) throw CommandFailed(arguments.in + " is quantized already");
+  const LoadedLayers quantized = load(arguments.in, arguments.model, &options);
+  if (holds_int8(quantized.file)) throw CommandFailed(arguments.in + " is quantized already");
+  const std::vector<LayerReport> layers = report(quantized.layers());
+  if (!any_quantized(layers)) {
+    throw CommandFailed("nothing to quantize: no layer of " + arguments.in + " was chosen; " + arguments.out +
+                        " was not written");
+  }
   progress.advance(1);
-  const std::vector<LayerReport> after = quantize_and_save(loaded, arguments, options);
+  save(quantized, arguments.out);
   progress.finish();
   fmt::print("scheme: {}\n\n", to_string(options.scheme));
-  print_layers(before, after, arguments.embedding);
-  print_rest(loaded);
+  print_layers(layers, arguments.embedding);
+  print_rest(quantized);
   const std::size_t in_bytes = file_size(arguments.in);
   const std::size_t out_bytes = file_size(arguments.out);
   fmt::print("\n{}: {} bytes\n{}: {} bytes, {:.3f} of it\n", arguments.in, with_commas(in_bytes), arguments.out,

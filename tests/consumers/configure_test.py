@@ -89,7 +89,7 @@ def check_sources(configure, work):
     shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns("build", ".git", "data"))
     (copy / "layers" / "new_layer.cpp").write_text("namespace bytegate {}\n", encoding="utf-8")
     code, text, folder = configure(source=copy)
-    hot = folder.rglob("unity_core_hot*.cxx")
+    hot = folder.rglob("unity_hot*.cxx")
     expect(code == 0 and any("new_layer.cpp" in path.read_text(encoding="utf-8") for path in hot),
            "a file that no list names is built, as a hot one", text)
     with open(copy / "layers" / "sources.cmake", "a", encoding="utf-8") as file:
