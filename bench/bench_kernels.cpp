@@ -4,7 +4,7 @@
 // Names: peak/<backend>, read/<backend>/bytes:N, gemm/<backend>/m:M/k:K/n:N, lstm_step/<backend>/b:B/h:H,
 // quantize_rows/<backend>/m:M/k:K, sigmoid/<backend>/n:N, tanh/<backend>/n:N. The counter `of_ceiling` of a gemm or
 // lstm_step is its part of whichever bound is the lower: multiply-adds at peak, or its weights at the read bandwidth of
-// a buffer of that size. Outputs are checked against the scalar backend's before anything is timed.
+// a buffer of that size. Outputs are checked against the plain backend's before anything is timed.
 #include <benchmark/benchmark.h>
 #include <bytegate/backends.h>
 #include <bytegate/layers.h>
@@ -123,8 +123,8 @@ void count(benchmark::State& state, const Backend& backend, double macs, double 
 }
 
 void run_gemm(benchmark::State& state, const Backend& backend, const Sizes& s) {
-  if (gemm_once(backend, s) != gemm_once(find_backend("scalar"), s))
-    return state.SkipWithError("the output differs from the scalar backend's");
+  if (gemm_once(backend, s) != gemm_once(plain_backend(), s))
+    return state.SkipWithError("the output differs from the plain backend's");
   const Operands o(backend, s[0], s[1], s[2], false);
   std::vector<float> y(static_cast<std::size_t>(s[0] * s[2]));
   const auto n = static_cast<std::size_t>(s[2]);
@@ -167,8 +167,8 @@ std::vector<float> step_once(const Backend& backend, const Sizes& s) {
 }
 
 void run_lstm_step(benchmark::State& state, const Backend& backend, const Sizes& s) {
-  if (step_once(backend, s) != step_once(find_backend("scalar"), s))
-    return state.SkipWithError("the output differs from the scalar backend's");
+  if (step_once(backend, s) != step_once(plain_backend(), s))
+    return state.SkipWithError("the output differs from the plain backend's");
   Step step(backend, s);
   const RecurrentStepArgs args = step.args();
   for (auto _ : state) {
@@ -183,8 +183,8 @@ void run_quantize_rows(benchmark::State& state, const Backend& backend, const Si
   const Tensor x = random_input({s[0], s[1]}, 1);
   const Linear layer(random_tensor({40, s[1]}, 1, 2).view(), {});  // every staged value goes into its sums
   const auto product = [&](const Backend& on) { return Linear::from_float(layer, Scheme::per_row(), &on).forward(x); };
-  if (product(backend).data != product(find_backend("scalar")).data)
-    return state.SkipWithError("the rows differ from the scalar backend's");
+  if (product(backend).data != product(plain_backend()).data)
+    return state.SkipWithError("the rows differ from the plain backend's");
   const Kernels& kernels = backend.kernels->int8;
   const std::size_t stride = staged_stride(kernels, cols);
   std::vector<RowScale> scales(rows);

@@ -1,5 +1,5 @@
-# Files that do not run for every row or step, nor for every weight of a model. The names are of files in this folder and
-# below; see cmake/library.cmake.
+# Files that do not run for every row or step, nor for every weight of a model. The names are of files in this folder
+# and below; see cmake/library.cmake.
 set(cold
   architecture.cpp
   file.cpp

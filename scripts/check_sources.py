@@ -139,7 +139,7 @@ def check_layer_kinds(tree):
 
 
 def check_kind_names(tree):
-    """Files and tools learn from layers/kinds.cpp which kinds of layers there are; only messages and comments name them."""
+    """Files and tools learn the kinds of layers from layers/kinds.cpp; only messages and comments name them."""
     table = "layers/kinds.cpp"
     names = re.findall(r'LayerKind\{"(\w+)"', "\n".join(tree.lines(table))) if table in tree.all_files else []
     if not names:
@@ -200,8 +200,8 @@ def check_function_sizes(tree):
             for name, first, lines in functions(path, tree.text(path)) if lines > MAX_FUNCTION_LINES]
 
 
-RULES = [check_format, check_includes, check_getenv, check_intrinsics, check_layer_kinds, check_kind_names, check_backend_names,
-         check_library_calls, check_file_sizes, check_columns, check_function_sizes]
+RULES = [check_format, check_includes, check_getenv, check_intrinsics, check_layer_kinds, check_kind_names,
+         check_backend_names, check_library_calls, check_file_sizes, check_columns, check_function_sizes]
 
 
 def main(arguments):

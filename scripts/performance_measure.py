@@ -14,8 +14,8 @@ PARTS = ("kernels", "layers", "threads", "sweeps", "peers")
 
 # The shapes of the tables.
 LINEAR = [(1, 1024, 1024), (1, 4096, 4096), (16, 1024, 1024), (128, 1024, 1024), (512, 1024, 1024)]
-LSTM = [(64, 64, 1, 100, 1), (128, 128, 1, 100, 1), (512, 512, 2, 35, 1), (1024, 1024, 1, 50, 1), (64, 64, 1, 50, 8), (512, 512, 2, 35, 16),
-        (1024, 1024, 1, 50, 32)]
+LSTM = [(64, 64, 1, 100, 1), (128, 128, 1, 100, 1), (512, 512, 2, 35, 1), (1024, 1024, 1, 50, 1), (64, 64, 1, 50, 8),
+        (512, 512, 2, 35, 16), (1024, 1024, 1, 50, 32)]
 
 # 1 MB of weights with 1 row to 512, which the roofline is drawn through, and other sizes.
 KERNELS = {
@@ -49,7 +49,8 @@ def flags(**shapes):
 
 def name_of(kind, backend, shape, threads=1):
     letters = ("i", "h", "layers", "t", "b") if kind.startswith("lstm") else ("m", "k", "n")
-    return "/".join([kind, backend, *(f"{letter}:{size}" for letter, size in zip(letters, shape)), f"threads:{threads}"])
+    return "/".join([kind, backend, *(f"{letter}:{size}" for letter, size in zip(letters, shape)),
+                     f"threads:{threads}"])
 
 
 class Runs:
@@ -68,7 +69,8 @@ class Runs:
             if entry.get("error_occurred"):
                 sys.exit(f"performance.py: {entry['name']}: {entry['error_message']}")
             values = {"us": entry["real_time"] * microseconds[entry["time_unit"]]}
-            values |= {counter: entry[counter] for counter in ("GMAC/s", "GB/s", "G/s", "of_ceiling") if counter in entry}
+            values |= {counter: entry[counter] for counter in ("GMAC/s", "GB/s", "G/s", "of_ceiling")
+                       if counter in entry}
             self.samples.setdefault(entry["name"], []).append(values)
 
     def medians(self):
@@ -119,13 +121,14 @@ def machine():
 
 def backends_of(build):
     """Best first, as the dispatcher would choose."""
-    names = subprocess.run([str(build / "bench/bench_layers"), "--linear=1,1,1", "--benchmark_list_tests"], capture_output=True, text=True,
-                           check=True).stdout.split()
+    names = subprocess.run([str(build / "bench/bench_layers"), "--linear=1,1,1", "--benchmark_list_tests"],
+                           capture_output=True, text=True, check=True).stdout.split()
     return [name.split("/")[1] for name in names]
 
 
 def parse_peers(text, what):
-    """One file's rows: {"kind", "shape", "threads", "us": {peer: time}, "ours": {backend: time}, "ratios": {peer: times faster}}"""
+    """One file's rows: {"kind", "shape", "threads", "us": {peer: time}, "ours": {backend: time},
+    "ratios": {peer: factor}}, where a factor says how many times faster this library is."""
     threads = re.search(r"(\d+) thread", text)
     rows = []
     for line in text.splitlines():
@@ -133,7 +136,8 @@ def parse_peers(text, what):
         if not match:
             continue
         kind, shape, times, ours, ratios = match.groups()
-        rows.append({"kind": kind, "shape": [int(s) for s in shape.split(",")], "threads": int(threads.group(1)) if threads else 1,
+        rows.append({"kind": kind, "shape": [int(s) for s in shape.split(",")],
+                     "threads": int(threads.group(1)) if threads else 1,
                      "us": {k: float(v) for k, v in re.findall(r"(\S+)\s+([\d.]+) us", times)},
                      "ours": {k: float(v) for k, v in re.findall(r"(\S+)\s+([\d.]+)", ours or "")},
                      "ratios": {k: float(v) for k, v in re.findall(r"vs (\S+) ([\d.]+)x", ratios or "")}})
@@ -143,7 +147,8 @@ def parse_peers(text, what):
 
 
 def measure(results, builds, parts, rounds, seconds, peer_files, save):
-    """Calls save(results) after every round, with the medians of the rounds until then: a run that is cut short has not been for nothing."""
+    """Calls save(results) after every round, with the medians of the rounds until then, so that a run that is cut short
+    leaves results."""
     kernels, layers, threads_runs, sweeps = {}, {}, Runs(), Runs()
     if "peers" in parts and peer_files:
         results["peers"] = [parse_peers(path.read_text(), path.name) for path in peer_files]
@@ -161,13 +166,16 @@ def measure(results, builds, parts, rounds, seconds, peer_files, save):
         print(f"round {number + 1} of {rounds}", flush=True)
         for build in builds:  # in turn within a round, so that what disturbs the machine disturbs all
             if "kernels" in parts:
-                kernels.setdefault(compilers[build], Runs()).add(build / "bench/bench_kernels", flags(**KERNELS), seconds / 2)
+                kernels.setdefault(compilers[build], Runs()).add(build / "bench/bench_kernels", flags(**KERNELS),
+                                                                 seconds / 2)
             if "layers" in parts:
-                layers.setdefault(compilers[build], Runs()).add(build / "bench/bench_layers", flags(linear=LINEAR, lstm=LSTM) + ["--float"], seconds)
+                layers.setdefault(compilers[build], Runs()).add(build / "bench/bench_layers",
+                                                                flags(linear=LINEAR, lstm=LSTM) + ["--float"], seconds)
         bench_layers = builds[0] / "bench/bench_layers"
         if "threads" in parts and cpus > 1:
             for threads in (1, cpus):
-                threads_runs.add(bench_layers, flags(linear=LINEAR, lstm=LSTM) + [f"--threads={threads}", best], seconds)
+                threads_runs.add(bench_layers, flags(linear=LINEAR, lstm=LSTM) + [f"--threads={threads}", best],
+                                 seconds)
         if "sweeps" in parts:
             sweeps.add(bench_layers, flags(lstm=swept) + ["--float", best], seconds)
         results["rounds"] = number + 1

@@ -13,18 +13,21 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#6
 
 class Svg:
     def __init__(self, width, height, title):
-        self.parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-                      f'font-family="Helvetica, Arial, DejaVu Sans, sans-serif" font-size="13" fill="{INK}">',
+        self.parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
+                      f'height="{height}" font-family="Helvetica, Arial, DejaVu Sans, sans-serif" '
+                      f'font-size="13" fill="{INK}">',
                       f"<title>{escape(title)}</title>", f'<rect width="{width}" height="{height}" fill="{PAPER}"/>']
 
     def line(self, x1, y1, x2, y2, colour=INK, width=1.0, dash=""):
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
-        self.parts.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" stroke-width="{width}"{dashed}/>')
+        self.parts.append(f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" '
+                          f'stroke-width="{width}"{dashed}/>')
 
     def path(self, points, colour, width=2.0, dash=""):
         dashed = f' stroke-dasharray="{dash}"' if dash else ""
         text = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        self.parts.append(f'<polyline points="{text}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"{dashed}/>')
+        self.parts.append(f'<polyline points="{text}" fill="none" stroke="{colour}" stroke-width="{width}" '
+                          f'stroke-linejoin="round"{dashed}/>')
 
     def mark(self, x, y, colour, shape="circle", filled=True, size=4.0):
         paint = f'fill="{colour if filled else PAPER}" stroke="{colour}" stroke-width="1.5"'
@@ -38,8 +41,8 @@ class Svg:
         turned = f' transform="rotate({turn:.1f} {x:.1f} {y:.1f})"' if turn else ""
         weight = ' font-weight="bold"' if bold else ""
         outline = f' stroke="{PAPER}" stroke-width="4" paint-order="stroke"' if halo else ""
-        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" font-size="{size}"{weight}{outline}{turned}>'
-                          f"{escape(text)}</text>")
+        self.parts.append(f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="{colour}" '
+                          f'font-size="{size}"{weight}{outline}{turned}>{escape(text)}</text>')
 
     def done(self):
         return "\n".join([*self.parts, "</svg>"]) + "\n"
@@ -112,8 +115,8 @@ def roofline(results):
     svg = Svg(930, 650, "Roofline of the int8 kernels")
     lowest = min([*points.values(), *peaks.values()])
     panel = Panel(svg, 84, 50, 600, 480, (0.85, 700), (lowest / 1.4, max(peaks.values()) * 4))
-    panel.axes(f"Int8 kernels against the limits of the machine ({compiler})", "rows = multiply-adds per byte of weights", "GMAC/s",
-               [2**i for i in range(10)])
+    panel.axes(f"Int8 kernels against the limits of the machine ({compiler})",
+               "rows = multiply-adds per byte of weights", "GMAC/s", [2**i for i in range(10)])
 
     top = panel.y_range[1]
     steep = math.degrees(math.atan2(panel.y(1) - panel.y(2), panel.x(2) - panel.x(1)))
@@ -121,25 +124,29 @@ def roofline(results):
         if size not in reads:
             continue
         start, end = max(panel.x_range[0], panel.y_range[0] / reads[size]), min(panel.x_range[1], top / reads[size])
-        svg.line(panel.x(start), panel.y(reads[size] * start), panel.x(end), panel.y(reads[size] * end), "#888888", 1.2, "2 3")
+        svg.line(panel.x(start), panel.y(reads[size] * start), panel.x(end), panel.y(reads[size] * end), "#888888", 1.2,
+                 "2 3")
         label = f"{size >> 10} KB" if size < 1 << 20 else f"{size >> 20} MB"
-        svg.text(panel.x(end) - 9, panel.y(reads[size] * end) - 1, f"read {label}: {number(reads[size])} GB/s", "end", "#666666", 11, -steep,
-                 halo=True)
+        svg.text(panel.x(end) - 9, panel.y(reads[size] * end) - 1, f"read {label}: {number(reads[size])} GB/s", "end",
+                 "#666666", 11, -steep, halo=True)
     for i, backend in enumerate(backends):
         colour = COLOURS[i]
-        svg.line(panel.left, panel.y(peaks[backend]), panel.left + panel.width, panel.y(peaks[backend]), colour, 1.3, "7 4")
-        svg.text(panel.left + panel.width + 8, panel.y(peaks[backend]) + 4, f"{backend}: {number(peaks[backend])} GMAC/s peak", colour=colour,
-                 size=12)
+        svg.line(panel.left, panel.y(peaks[backend]), panel.left + panel.width, panel.y(peaks[backend]), colour, 1.3,
+                 "7 4")
+        svg.text(panel.left + panel.width + 8, panel.y(peaks[backend]) + 4,
+                 f"{backend}: {number(peaks[backend])} GMAC/s peak", colour=colour, size=12)
         for kind, mark in (("gemm", "circle"), ("lstm_step", "diamond")):
             own = {shape: rate for (b, k, shape), rate in points.items() if (b, k) == (backend, kind)}
             one_megabyte = {s: r for s, r in own.items() if (s[1:] == (1024, 1024) if kind == "gemm" else s[1] == 512)}
-            panel.series(sorted((s[0], r) for s, r in one_megabyte.items()), colour, 2 if kind == "gemm" else 1.2, shape=mark)
+            panel.series(sorted((s[0], r) for s, r in one_megabyte.items()), colour, 2 if kind == "gemm" else 1.2,
+                         shape=mark)
             for shape in own.keys() - one_megabyte.keys():
                 svg.mark(panel.x(shape[0]), panel.y(own[shape]), colour, mark, filled=False, size=3.2)
 
     x, y = panel.left + 8, panel.top + panel.height + 72
-    for i, (mark, filled, text) in enumerate((("circle", True, "gemm, K = N = 1024 (1 MB)"), ("diamond", True, "lstm_step, 512 units (1 MB)"),
-                                              ("circle", False, "gemm, other sizes"), ("diamond", False, "lstm_step, other sizes"))):
+    marks = (("circle", True, "gemm, K = N = 1024 (1 MB)"), ("diamond", True, "lstm_step, 512 units (1 MB)"),
+             ("circle", False, "gemm, other sizes"), ("diamond", False, "lstm_step, other sizes"))
+    for i, (mark, filled, text) in enumerate(marks):
         svg.mark(x + 230 * (i % 2), y + 24 * (i // 2), INK, mark, filled)
         svg.text(x + 230 * (i % 2) + 14, y + 24 * (i // 2) + 4.5, text, size=12)
     for i, (colour, dash, text) in enumerate(((INK, "7 4", "the backend's products alone, on registers"),
@@ -153,15 +160,18 @@ def scaling(results):
     if not results.get("sweeps"):
         return nothing("Scaling: not measured yet")
     best = results["backends"][0]
-    kinds = (("int8 here", "int8", None, COLOURS[0], 2.6, "", True), ("float here", "f32", None, COLOURS[0], 1.6, "6 3", False),
-             ("ONNX Runtime int8", "", "ort-int8", COLOURS[1], 2.0, "", True), ("ONNX Runtime float", "", "ort-f32", COLOURS[1], 1.4, "6 3", False),
+    kinds = (("int8 here", "int8", None, COLOURS[0], 2.6, "", True),
+             ("float here", "f32", None, COLOURS[0], 1.6, "6 3", False),
+             ("ONNX Runtime int8", "", "ort-int8", COLOURS[1], 2.0, "", True),
+             ("ONNX Runtime float", "", "ort-f32", COLOURS[1], 1.4, "6 3", False),
              ("oneDNN int8, static scales", "", "onednn", COLOURS[2], 2.0, "", True))
     labels = {"steps": ("Time against sequence length", "steps (256 inputs and hidden units, batch 1)"),
               "hidden_size": ("Time against hidden size", "hidden units (as many inputs, 50 steps, batch 1)")}
     svg = Svg(1060, 570, "Time of an LSTM layer against its sizes")
     shown = []
     for i, sweep in enumerate(PLOTTED):
-        lines = [(kind, sweep_points(results, sweep, kind[1]) if kind[2] is None else peer_points(results, sweep, kind[2])) for kind in kinds]
+        lines = [(kind, peer_points(results, sweep, kind[2]) if kind[2] else sweep_points(results, sweep, kind[1]))
+                 for kind in kinds]
         lines = [(kind, points) for kind, points in lines if len(points) > 1]
         every = [us for _, points in lines for _, us in points]
         values = SWEEPS[sweep][0]

@@ -3,10 +3,11 @@
 
     torch_to_safetensors.py model.pt model.safetensors [--architecture layers.json]
 
-model.pt is what torch.save(model.state_dict(), ...) wrote, or a checkpoint that holds a state dict under a key such as "model" or
-"state_dict". The layers' order and what has no tensors (ReLU, Flatten, batch_first) cannot be seen in a state dict; --architecture
-stores them with it, as a JSON list such as
-    [{"name": "lstm", "kind": "lstm", "batch_first": true}, {"name": "relu", "kind": "relu"}, {"name": "fc", "kind": "linear"}]
+model.pt is what torch.save(model.state_dict(), ...) wrote, or a checkpoint that holds a state dict under a key such as
+"model" or "state_dict". A state dict does not say in which order the layers run, nor what has no tensors (ReLU,
+Flatten, batch_first); --architecture stores these with it, as a JSON list such as
+    [{"name": "lstm", "kind": "lstm", "batch_first": true}, {"name": "relu", "kind": "relu"},
+     {"name": "fc", "kind": "linear"}]
 Weights that a reparametrization keeps in parts are folded into one: weight_norm and spectral_norm (torch.nn.utils and
 torch.nn.utils.parametrizations), pruning, weight drop.
 """
@@ -24,11 +25,12 @@ import tempfile
 try:
     import torch
 except ImportError:
-    sys.exit("torch_to_safetensors.py needs PyTorch, which this Python does not have; run it where the model was trained")
+    sys.exit("torch_to_safetensors.py needs PyTorch, which this Python does not have; run it where the model was "
+             "trained")
 
-DTYPES = {"bool": "BOOL", "uint8": "U8", "int8": "I8", "float8_e5m2": "F8_E5M2", "float8_e4m3fn": "F8_E4M3", "int16": "I16", "uint16": "U16",
-          "float16": "F16", "bfloat16": "BF16", "int32": "I32", "uint32": "U32", "float32": "F32", "float64": "F64", "int64": "I64",
-          "uint64": "U64"}
+DTYPES = {"bool": "BOOL", "uint8": "U8", "int8": "I8", "float8_e5m2": "F8_E5M2", "float8_e4m3fn": "F8_E4M3",
+          "int16": "I16", "uint16": "U16", "float16": "F16", "bfloat16": "BF16", "int32": "I32", "uint32": "U32",
+          "float32": "F32", "float64": "F64", "int64": "I64", "uint64": "U64"}
 
 # Where training loops keep the state dict, the likeliest first.
 CONTAINER_KEYS = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network")
@@ -44,12 +46,14 @@ def load_file(path, unsafe):
     if "weights_only" in inspect.signature(torch.load).parameters:
         options["weights_only"] = not unsafe
     elif not unsafe:
-        sys.exit(f"this PyTorch ({torch.__version__}) cannot load without running code from the file; if you trust {path}, add --unsafe")
+        sys.exit(f"this PyTorch ({torch.__version__}) cannot load without running code from the file; if you trust "
+                 f"{path}, add --unsafe")
     try:
         return torch.load(path, **options)
     except pickle.UnpicklingError as error:
-        sys.exit(f"{path} holds more than tensors (a whole module, numbers or objects of a training loop), which cannot be loaded without "
-                 f"running code from it; if you trust it, add --unsafe, or save a file with torch.save(model.state_dict(), ...)"
+        sys.exit(f"{path} holds more than tensors (a whole module, numbers or objects of a training loop), which "
+                 "cannot be loaded without running code from it; if you trust it, add --unsafe, or save a file with "
+                 "torch.save(model.state_dict(), ...)"
                  f" ({str(error).splitlines()[0][:200]})")
     except (OSError, RuntimeError, EOFError, AttributeError, ImportError) as error:
         sys.exit(f"cannot load {path}: {(str(error).splitlines() or [type(error).__name__])[0]}")
@@ -94,9 +98,10 @@ def load_state_dict(path, unsafe, keys):
     if found is None:
         if isinstance(loaded, dict) and loaded:
             kinds = ", ".join(f"{key!r} (a {type(item).__name__})" for key, item in list(loaded.items())[:20])
-            sys.exit(f"{path} holds a dict, but no state dict is found in it: a state dict holds names and tensors, and there is {kinds}; "
-                     "--key NAME says under which key it is")
-        sys.exit(f"{path} holds a {type(loaded).__name__}, not a state dict; save it with torch.save(model.state_dict(), ...)")
+            sys.exit(f"{path} holds a dict, but no state dict is found in it: a state dict holds names and tensors, "
+                     f"and there is {kinds}; --key NAME says under which key it is")
+        sys.exit(f"{path} holds a {type(loaded).__name__}, not a state dict; save it with "
+                 "torch.save(model.state_dict(), ...)")
     if where:
         note(f"the state dict is the one under {where!r}; what is beside it is left out")
     tensors = {}
@@ -134,7 +139,8 @@ def spectral_norm(weight, u, v):
 
 
 def parts_of(name):
-    """For the first of the tensors that stand for one weight: the weight's name, the other tensors' names and the fold; else None."""
+    """For the first of the tensors that stand for one weight: the weight's name, the other tensors' names and the fold.
+    For any other tensor: None."""
     module, dot, last = name.rpartition(".")
     prefix = module + dot
     if last == "original0" and ".parametrizations." in "." + name:
@@ -167,7 +173,8 @@ def fold(tensors):
             if weight is None:
                 continue
             module, dot, last = base.rpartition(".")
-            if not others and f"{module}{dot}module.weight_ih_l0" in tensors:  # weight drop around an LSTM that it calls `module`
+            if not others and f"{module}{dot}module.weight_ih_l0" in tensors:
+                # Weight drop around an LSTM that it calls `module`.
                 base = f"{module}{dot}module.{last}"
             for other in (base, *others):
                 folded.pop(other, None)
@@ -189,14 +196,17 @@ def rename_lstm_cells(tensors, path, rename):
              and tensor.shape[0] == 4 * tensors[name[:-2] + "hh"].shape[1]]
     if not cells:
         if rename:
-            sys.exit(f"{path}: there is no LSTMCell for --lstm-cells to rename (weight_ih and weight_hh of 4 rows for each unit)")
+            sys.exit(f"{path}: there is no LSTMCell for --lstm-cells to rename (weight_ih and weight_hh of 4 rows for "
+                     "each unit)")
         return tensors
     if not rename:
         names = ", ".join(repr(cell.rstrip(".")) for cell in cells)
-        note(f"{names}: weight_ih and weight_hh without _l0 are a torch.nn.LSTMCell's, one step, of which the loop is in the model's own code; "
-             "where that loop does what torch.nn.LSTM does, --lstm-cells gives them the names of an LSTM, which bytegate runs")
+        note(f"{names}: weight_ih and weight_hh without _l0 are a torch.nn.LSTMCell's, one step, of which the loop is "
+             "in the model's own code; where that loop does what torch.nn.LSTM does, --lstm-cells gives them the "
+             "names of an LSTM, which bytegate runs")
         return tensors
-    moved = {cell + part: cell + part + "_l0" for cell in cells for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
+    moved = {cell + part: cell + part + "_l0" for cell in cells
+             for part in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")}
     return {moved.get(name, name): tensor for name, tensor in tensors.items()}
 
 
@@ -205,13 +215,14 @@ def data_of(tensor):
     flat = tensor.detach().cpu().contiguous().flatten()
     if flat.numel() == 0:
         return b""
-    # As bytes first: NumPy has no bfloat16. A lone element is made a matrix of one row, which every PyTorch can view as bytes.
+    # As bytes first: NumPy has no bfloat16. A lone element is made a matrix of one row, which every PyTorch can view as
+    # bytes.
     return flat.unsqueeze(0).view(torch.uint8).numpy().tobytes()
 
 
 def output_target(path):
-    """The file that writing to `path` replaces: `path` itself or the end of its links. A rename would put a plain file in the place of a
-    device or a pipe, so they are refused."""
+    """The file that writing to `path` replaces: `path` itself or the end of its links. A rename would put a plain file
+    in the place of a device or a pipe, so they are refused."""
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
@@ -233,7 +244,8 @@ def write_safetensors(path, tensors, metadata):
     end = 0
     for name, tensor in tensors.items():
         begin, end = end, end + tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": DTYPES[str(tensor.dtype).split(".")[1]], "shape": list(tensor.shape), "data_offsets": [begin, end]}
+        header[name] = {"dtype": DTYPES[str(tensor.dtype).split(".")[1]], "shape": list(tensor.shape),
+                        "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     target, mode = output_target(path)
@@ -264,18 +276,22 @@ def read_architecture(path):
             layers = json.load(file)
     except (OSError, ValueError) as error:
         sys.exit(f"cannot read the architecture {path}: {error}")
-    if not isinstance(layers, list) or not all(isinstance(layer, dict) and "name" in layer and "kind" in layer for layer in layers):
+    if not isinstance(layers, list) or not all(isinstance(layer, dict) and "name" in layer and "kind" in layer
+                                               for layer in layers):
         sys.exit(f"{path}: an architecture is a list of objects with a name and a kind")
     return json.dumps(layers, separators=(",", ":"), ensure_ascii=False)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("state_dict", help="what torch.save(model.state_dict(), ...) wrote, or a checkpoint that holds a state dict")
+    parser.add_argument("state_dict",
+                        help="what torch.save(model.state_dict(), ...) wrote, or a checkpoint that holds a state dict")
     parser.add_argument("out", help="the safetensors file to write; replaced if it exists")
     parser.add_argument("--architecture", metavar="FILE", help="JSON list of the model's layers, kept in the file")
-    parser.add_argument("--key", metavar="NAME", help="the checkpoint's key that holds the state dict; a.b is the key b of the dict under a")
-    parser.add_argument("--lstm-cells", action="store_true", help="name the tensors of LSTMCells as those of LSTMs of one layer")
+    parser.add_argument("--key", metavar="NAME",
+                        help="the checkpoint's key that holds the state dict; a.b is the key b of the dict under a")
+    parser.add_argument("--lstm-cells", action="store_true",
+                        help="name the tensors of LSTMCells as those of LSTMs of one layer")
     parser.add_argument("--unsafe", action="store_true", help="allow the file to run code while it is loaded")
     arguments = parser.parse_args()
     tensors = fold(load_state_dict(arguments.state_dict, arguments.unsafe, arguments.key))

@@ -129,19 +129,22 @@ class LstmCalls : public BackendTest {
 };
 
 TEST_P(LstmCalls, Config) {
-  const auto refuse = [this](std::vector<std::string> parts, void (*change)(LSTMConfig&)) {
+  using Size = std::int64_t LSTMConfig::*;
+  const auto refuse = [this](const char* name, Size size, std::int64_t value, const char* accepted) {
     LSTMConfig config = small_config();
-    change(config);
+    config.*size = value;
+    const std::vector<std::string> parts = {name, std::to_string(value), accepted};
     expect_error(kArgument, parts, [&] { validate(config); });
     expect_error(kArgument, parts, [&] { LSTM(config, to_cells(cells_), &backend()); });
   };
-  refuse({"input_size", "0"}, [](LSTMConfig& c) { c.input_size = 0; });
-  refuse({"hidden_size", "0"}, [](LSTMConfig& c) { c.hidden_size = 0; });
-  refuse({"hidden_size", "-1"}, [](LSTMConfig& c) { c.hidden_size = -1; });
-  refuse({"num_layers", "0"}, [](LSTMConfig& c) { c.num_layers = 0; });
-  refuse({"proj_size", "-1"}, [](LSTMConfig& c) { c.proj_size = -1; });
-  refuse({"proj_size", "4", "hidden_size"}, [](LSTMConfig& c) { c.proj_size = 4; });
-  refuse({"proj_size", "5", "hidden_size"}, [](LSTMConfig& c) { c.proj_size = 5; });
+  // With the largest ones, products of sizes do not fit 64 bits. That is an Error, not what an allocation throws.
+  for (const std::int64_t value : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{65537}, std::int64_t{1} << 62,
+                                   std::numeric_limits<std::int64_t>::max()}) {
+    refuse("input_size", &LSTMConfig::input_size, value, "1 to 65536");
+    refuse("hidden_size", &LSTMConfig::hidden_size, value, "1 to 65536");
+    refuse("num_layers", &LSTMConfig::num_layers, value, "1 to 65536");
+  }
+  for (const std::int64_t value : {-1, 4, 5}) refuse("proj_size", &LSTMConfig::proj_size, value, "hidden_size - 1");
 }
 
 TEST_P(LstmCalls, Cells) {

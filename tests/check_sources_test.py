@@ -114,7 +114,8 @@ class Rules(unittest.TestCase):
         self.accepts(rules.check_kind_names, {"io/a.cpp": use})
         self.accepts(rules.check_kind_names, {**table, "layers/a.cpp": use, "tests/a.cpp": use,
                                               "io/a.cpp": r'fail("such as \"lstm\"");' + "  // \"lstm\"\n"})
-        files = {**table, "io/a.cpp": use, "tools/a.cpp": '\nconst char* kind = "relu";\n', "io/b.h": "LSTMConfig config;\n"}
+        files = {**table, "io/a.cpp": use, "tools/a.cpp": '\nconst char* kind = "relu";\n',
+                 "io/b.h": "LSTMConfig config;\n"}
         self.refuses(rules.check_kind_names, files, "io/a.cpp:1", "io/b.h:1", "tools/a.cpp:2")
 
     def test_backend_names(self):

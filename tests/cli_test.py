@@ -19,8 +19,9 @@ class General(CommandLine):
             self.assertIn("--help", self.succeed(command, "--help"))
 
     def test_wrong_calls(self):
-        for arguments in ([], ["nonsense"], ["info", "--nonsense"], ["info", "extra"], ["quantize"], ["quantize", "in"], ["inspect"],
-                          ["compare", "one"], ["compare", "a", "b", "--threshold", "x"], ["compare", "a", "b", "--seed"],
+        for arguments in ([], ["nonsense"], ["info", "--nonsense"], ["info", "extra"], ["quantize"], ["quantize", "in"],
+                          ["inspect"], ["compare", "one"],
+                          ["compare", "a", "b", "--threshold", "x"], ["compare", "a", "b", "--seed"],
                           ["compare", "a", "b", "--input", "c", "--seed", "3"], ["quantize", "a", "b", "c"]):
             with self.subTest(arguments):
                 self.assertEqual(self.fail_with(2, "^bytegate: .", *arguments), "")
@@ -47,7 +48,8 @@ class Info(CommandLine):
         self.assertIn("selected: " + info["selected"], text)
 
     def test_backends_of_this_cpu(self):
-        names = subprocess.run([os.path.join(SOURCE, "scripts/backends_of_this_cpu.sh")], capture_output=True, text=True, check=True)
+        names = subprocess.run([os.path.join(SOURCE, "scripts/backends_of_this_cpu.sh")], capture_output=True,
+                               text=True, check=True)
         supported = [b["name"] for b in self.json_of("info")["backends"] if b["supported"]]
         for name in names.stdout.split():
             self.assertIn(name, supported)
@@ -60,7 +62,8 @@ class Info(CommandLine):
             if backend["supported"]:
                 self.assertEqual(self.json_of("info", backend=backend["name"])["selected"], backend["name"])
             elif backend["built"]:
-                self.fail_with(1, f"cannot run.*{backend['name']}.*{re.escape(backend['missing'])}", "info", backend=backend["name"])
+                self.fail_with(1, f"cannot run.*{backend['name']}.*{re.escape(backend['missing'])}", "info",
+                               backend=backend["name"])
 
     def test_unknown_backend(self):
         for value in ("nonsense", "AVX2", "avx2 "):
@@ -96,7 +99,8 @@ class Quantize(CommandLine):
             header = read_header(self.quantized("--scheme", scheme))
             scales = header["decoder.weight_scale"]["shape"]
             self.assertEqual(math.prod(scales), 1 if scheme in ("torch", "torch_per_tensor_8bit") else 63)
-        self.fail_with(1, "nonsense.*per_row.*torch_per_channel_7bit", "quantize", self.charlm, self.path("o"), "--scheme", "nonsense")
+        self.fail_with(1, "nonsense.*per_row.*torch_per_channel_7bit", "quantize", self.charlm, self.path("o"),
+                       "--scheme", "nonsense")
 
     def test_patterns(self):
         def quantized_layers(*arguments):
@@ -107,7 +111,8 @@ class Quantize(CommandLine):
         self.assertEqual(quantized_layers("--embedding"), {"encoder", "lstm", "decoder"})
         self.assertEqual(quantized_layers("--include", "l*"), {"lstm"})
         self.assertEqual(quantized_layers("--exclude", "l?tm"), {"decoder"})
-        self.assertEqual(quantized_layers("--include", "lstm", "--include", "decoder", "--exclude", "decoder"), {"lstm"})
+        self.assertEqual(quantized_layers("--include", "lstm", "--include", "decoder", "--exclude", "decoder"),
+                         {"lstm"})
         self.assertIn("left out", self.succeed("quantize", self.charlm, self.path("o"), "--exclude", "lstm"))
         self.fail_with(1, "lsmt", "quantize", self.charlm, self.path("p"), "--exclude", "lsmt")
         self.fail_with(1, "nothing to quantize", "quantize", self.charlm, self.path("p"), "--exclude", "*")
@@ -130,7 +135,8 @@ class Quantize(CommandLine):
         self.assertEqual(os.listdir(self.folder), [])
 
     def test_lone_layer(self):
-        write_safetensors(self.path("lone"), {"fc.weight": ("F32", [4, 6], waves(24, 1.0)), "fc.bias": ("F32", [4], waves(4, 1.0))})
+        write_safetensors(self.path("lone"),
+                          {"fc.weight": ("F32", [4, 6], waves(24, 1.0)), "fc.bias": ("F32", [4], waves(4, 1.0))})
         self.succeed("quantize", self.path("lone"), self.path("out"))
         self.assertEqual([layer["quantized"] for layer in self.json_of("inspect", self.path("out"))["layers"]], [True])
 
@@ -153,7 +159,8 @@ class Quantize(CommandLine):
         self.assertEqual(after["conv.weight"]["shape"], before["conv.weight"]["shape"])
         self.assertEqual((after["left.weight"]["dtype"], after["right.fc.weight"]["dtype"]), ("F32", "I8"))
         inspected = self.json_of("inspect", out)
-        self.assertEqual({layer["name"]: layer["quantized"] for layer in inspected["layers"]}, {"left": False, "right.fc": True})
+        self.assertEqual({layer["name"]: layer["quantized"] for layer in inspected["layers"]},
+                         {"left": False, "right.fc": True})
         self.assertIn("conv.weight", inspected["others"])
         compared = self.json_of("compare", parts, out)
         figures = {layer["name"]: layer["alone"] for layer in compared["layers"]}
@@ -169,15 +176,18 @@ class Quantize(CommandLine):
                   {"name": "b", "kind": "linear", "in_features": 4, "out_features": 3}]
         with open(architecture, "w") as file:
             json.dump(layers, file)
-        write_safetensors(self.path("in"), {"a.weight": ("F32", [4, 6], waves(24, 1.0)), "a.bias": ("F32", [4], waves(4, 1.0)),
-                                            "b.weight": ("F32", [3, 4], waves(12, 1.0)), "b.bias": ("F32", [3], waves(3, 1.0))})
+        write_safetensors(self.path("in"),
+                          {"a.weight": ("F32", [4, 6], waves(24, 1.0)), "a.bias": ("F32", [4], waves(4, 1.0)),
+                           "b.weight": ("F32", [3, 4], waves(12, 1.0)), "b.bias": ("F32", [3], waves(3, 1.0))})
         self.succeed("quantize", self.path("in"), self.path("out"), "--architecture", architecture)
-        self.assertEqual([layer["kind"] for layer in self.json_of("inspect", self.path("out"))["layers"]], ["linear", "relu", "linear"])
+        self.assertEqual([layer["kind"] for layer in self.json_of("inspect", self.path("out"))["layers"]],
+                         ["linear", "relu", "linear"])
         self.succeed("compare", self.path("in"), self.path("out"), "--architecture", architecture, "--threshold", "20")
         # Without it the float file is no model, and a guess misses the ReLU.
         self.fail_with(1, "differ", "compare", self.path("in"), self.path("out"))
         self.fail_with(1, "differ", "compare", self.path("in"), self.path("out"), "--guess")
-        self.fail_with(1, "cannot read.*missing", "quantize", self.path("in"), self.path("out"), "--architecture", self.path("missing"))
+        self.fail_with(1, "cannot read.*missing", "quantize", self.path("in"), self.path("out"), "--architecture",
+                       self.path("missing"))
 
 
 class Inspect(CommandLine):
@@ -245,23 +255,27 @@ class Compare(CommandLine):
     def test_threshold(self):
         out = self.quantized()
         self.succeed("compare", self.charlm, out, "--threshold", "20")
-        self.assertIn("decoder", self.fail_with(1, "below the threshold of 200 dB", "compare", self.charlm, out, "--threshold", "200"))
-        self.assertFalse(json.loads(self.fail_with(1, "below", "compare", self.charlm, out, "--threshold", "200", "--json"))["passed"])
+        strict = ("compare", self.charlm, out, "--threshold", "200")
+        self.assertIn("decoder", self.fail_with(1, "below the threshold of 200 dB", *strict))
+        self.assertFalse(json.loads(self.fail_with(1, "below", *strict, "--json"))["passed"])
 
     def test_random_inputs_are_stated(self):
         out = self.quantized()
         text = self.succeed("compare", self.charlm, out, "--seed", "7", "-T", "12", "-B", "3")
         self.assertRegex(text, r"input: random indices \[12, 3\], seed 7, T=12, B=3")
         self.assertEqual(text, self.succeed("compare", self.charlm, out, "--seed", "7", "-T", "12", "-B", "3"))
-        self.assertNotEqual(text.split("\n")[4:], self.succeed("compare", self.charlm, out, "--seed", "8", "-T", "12", "-B", "3").split("\n")[4:])
+        other = self.succeed("compare", self.charlm, out, "--seed", "8", "-T", "12", "-B", "3")
+        self.assertNotEqual(text.split("\n")[4:], other.split("\n")[4:])
         self.fail_with(1, "at least one", "compare", self.charlm, out, "-T", "0")
 
     def test_input_file(self):
         out = self.quantized()
         write_safetensors(self.path("input"), {"input": ("I64", [5, 2], [0, 1, 2, 3, 4, 5, 6, 7, 8, 62])})
         self.assertIn("[5, 2]", self.json_of("compare", self.charlm, out, "--input", self.path("input"))["input"])
-        for name, tensor, pattern in (("range", ("I64", [2, 1], [0, 63]), "63"), ("floats", ("F32", [2, 1], [0.0, 1.0]), "indices|index"),
-                                      ("bytes", ("I8", [2, 1], [0, 1]), "I8.*F32 or I64"), ("rank", ("I64", [], [1]), "indices")):
+        for name, tensor, pattern in (("range", ("I64", [2, 1], [0, 63]), "63"),
+                                      ("floats", ("F32", [2, 1], [0.0, 1.0]), "indices|index"),
+                                      ("bytes", ("I8", [2, 1], [0, 1]), "I8.*F32 or I64"),
+                                      ("rank", ("I64", [], [1]), "indices")):
             write_safetensors(self.path(name), {"input": tensor})
             self.fail_with(1, pattern, "compare", self.charlm, out, "--input", self.path(name))
         write_safetensors(self.path("none"), {"other": ("F32", [1], [1.0])})
@@ -269,7 +283,8 @@ class Compare(CommandLine):
 
     def test_float_input(self):
         float_model, int8_model = self.path("float"), self.path("int8")
-        write_safetensors(float_model, {"fc.weight": ("F32", [4, 6], waves(24, 1.0)), "fc.bias": ("F32", [4], waves(4, 1.0))})
+        write_safetensors(float_model,
+                          {"fc.weight": ("F32", [4, 6], waves(24, 1.0)), "fc.bias": ("F32", [4], waves(4, 1.0))})
         self.succeed("quantize", float_model, int8_model)
         write_safetensors(self.path("input"), {"input": ("F32", [3, 6], waves(18, 0.3))})
         result = self.json_of("compare", float_model, int8_model, "--input", self.path("input"))

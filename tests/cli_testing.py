@@ -16,8 +16,8 @@ def run(*arguments, backend=None, **options):
     environment = {k: v for k, v in os.environ.items() if k != "BYTEGATE_BACKEND"}
     if backend is not None:
         environment["BYTEGATE_BACKEND"] = backend
-    return subprocess.run([PROGRAM, *map(str, arguments)], env=environment, capture_output="stdout" not in options, text=True,
-                          stdin=subprocess.DEVNULL, timeout=300, **options)
+    return subprocess.run([PROGRAM, *map(str, arguments)], env=environment, capture_output="stdout" not in options,
+                          text=True, stdin=subprocess.DEVNULL, timeout=300, **options)
 
 
 def write_safetensors(path, tensors, metadata=None):
@@ -51,12 +51,14 @@ def waves(count, step):
 
 
 def lstm_tensors(prefix, inputs, hidden):
-    shapes = {"weight_ih_l0": [4 * hidden, inputs], "weight_hh_l0": [4 * hidden, hidden], "bias_ih_l0": [4 * hidden], "bias_hh_l0": [4 * hidden]}
+    shapes = {"weight_ih_l0": [4 * hidden, inputs], "weight_hh_l0": [4 * hidden, hidden], "bias_ih_l0": [4 * hidden],
+              "bias_hh_l0": [4 * hidden]}
     return {prefix + name: ("F32", shape, waves(math.prod(shape), 1.0)) for name, shape in shapes.items()}
 
 
 def linear_tensors(prefix, inputs, outputs):
-    return {prefix + "weight": ("F32", [outputs, inputs], waves(inputs * outputs, 0.7)), prefix + "bias": ("F32", [outputs], waves(outputs, 1.0))}
+    return {prefix + "weight": ("F32", [outputs, inputs], waves(inputs * outputs, 0.7)),
+            prefix + "bias": ("F32", [outputs], waves(outputs, 1.0))}
 
 
 class CommandLine(unittest.TestCase):

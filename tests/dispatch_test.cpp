@@ -23,14 +23,14 @@ constexpr CpuFeatures kNeededAvx2 = cpu_feature::avx2 | cpu_feature::fma3;
 constexpr CpuFeatures kNeededAvx512 = cpu_feature::avx512f | cpu_feature::avx512bw | cpu_feature::avx512dq |
                                       cpu_feature::avx512vl | cpu_feature::avx512vnni;
 
-/// A table like the built-in x86 one, and the real one where this is x86.
+/// A table like the built-in x86 one.
 struct FakeRegistry {
   BackendKernels kernels = complete_kernels();
-  Backend scalar = fake("scalar", 0, 0);
-  Backend avx2 = fake("avx2", 20, kNeededAvx2);
-  Backend avxvnni = fake("avxvnni", 30, kNeededAvx2 | cpu_feature::avxvnni);
-  Backend avx512vnni = fake("avx512vnni", 40, kNeededAvx2 | kNeededAvx512);
-  std::vector<const Backend*> all{&scalar, &avx2, &avxvnni, &avx512vnni};
+  Backend plain = fake("plain", 0, 0);
+  Backend narrow = fake("narrow", 20, kNeededAvx2);
+  Backend narrow_dot = fake("narrow_dot", 30, kNeededAvx2 | cpu_feature::avxvnni);
+  Backend wide = fake("wide", 40, kNeededAvx2 | kNeededAvx512);
+  std::vector<const Backend*> all{&plain, &narrow, &narrow_dot, &wide};
 
  private:
   Backend fake(const char* name, std::int32_t priority, CpuFeatures required) {
@@ -43,8 +43,8 @@ struct FakeRegistry {
   }
 };
 
-std::string chosen(CpuFeatures features, const std::vector<const Backend*>& registry, std::string_view wanted = "") {
-  return select(rank_backends(features, registry), wanted, "BYTEGATE_BACKEND").name;
+const Backend& chosen(CpuFeatures features, const std::vector<const Backend*>& registry, std::string_view wanted = "") {
+  return select(rank_backends(features, registry), wanted, "BYTEGATE_BACKEND");
 }
 
 /// The message of the Error that a call throws, with its code before it; "" if it throws none.
@@ -67,22 +67,23 @@ void expect_parts(const std::string& text, std::initializer_list<const char*> pa
     EXPECT_NE(text.find(part), std::string::npos) << "'" << part << "' is not in: " << text;
 }
 
-/// What each x86 backend needs, written out again; every combination of the 8 bits.
-std::string expected_x86(CpuFeatures f) {
-  const bool avx2 = (f & kNeededAvx2) == kNeededAvx2;
-  const CpuFeatures avx512 = kNeededAvx512;
-  if (avx2 && (f & avx512) == avx512) return "avx512vnni";
-  if (avx2 && (f & cpu_feature::avxvnni)) return "avxvnni";
-  return avx2 ? "avx2" : "scalar";
+/// What the best x86 backend for a CPU requires, written out again.
+CpuFeatures best_needs(CpuFeatures f) {
+  if ((f & kNeededAvx2) != kNeededAvx2) return 0;
+  if ((f & kNeededAvx512) == kNeededAvx512) return kNeededAvx2 | kNeededAvx512;
+  return kNeededAvx2 | (f & cpu_feature::avxvnni);
 }
 
 TEST(SelectTest, EveryFeatureCombination) {
   const FakeRegistry fake;
   std::set<std::string> seen;
   for (CpuFeatures f = 0; f < 256; ++f) {
-    const std::string expected = expected_x86(f);
-    seen.insert(expected);
-    for (const char* automatic : {"", "auto"}) EXPECT_EQ(chosen(f, fake.all, automatic), expected) << feature_names(f);
+    const CpuFeatures expected = best_needs(f);
+    for (const char* automatic : {"", "auto"}) {
+      const Backend& best = chosen(f, fake.all, automatic);
+      EXPECT_EQ(best.required, expected) << feature_names(f);
+      seen.insert(best.name);
+    }
     for (const BackendInfo& info : rank_backends(f, fake.all)) {
       const CpuFeatures lacking = info.backend->required & ~f;
       EXPECT_EQ(info.supported, lacking == 0) << info.backend->name << " with " << feature_names(f);
@@ -90,10 +91,10 @@ TEST(SelectTest, EveryFeatureCombination) {
       const std::string text = message([&] { chosen(f, fake.all, info.backend->name); });
       if (info.supported) {
         EXPECT_EQ(text, "");
-        EXPECT_EQ(chosen(f, fake.all, info.backend->name), info.backend->name);
+        EXPECT_EQ(&chosen(f, fake.all, info.backend->name), info.backend);
       } else {
         expect_parts(text, {"unsupported_backend", "BYTEGATE_BACKEND", info.backend->name, info.missing.c_str(),
-                            "scalar (supported)"});
+                            "plain (supported)"});
       }
     }
   }
@@ -106,45 +107,45 @@ TEST(SelectTest, BuiltInBackends) {
   for (const BackendInfo& info : list_backends()) {
     if (info.backend->priority >= 0) registry.push_back(info.backend);
   }
-  if (std::none_of(registry.begin(), registry.end(), [](const Backend* b) { return std::string(b->name) == "avx2"; })) {
+  if (std::ranges::none_of(registry, [](const Backend* b) { return b->required == kNeededAvx2; })) {
     GTEST_SKIP() << "not x86-64";
   }
-  for (CpuFeatures f = 0; f < 256; ++f) EXPECT_EQ(chosen(f, registry), expected_x86(f)) << feature_names(f);
+  for (CpuFeatures f = 0; f < 256; ++f) EXPECT_EQ(chosen(f, registry).required, best_needs(f)) << feature_names(f);
 }
 
 TEST(SelectTest, BestFirstAndStable) {
   FakeRegistry fake;
-  Backend twin = fake.avx2;
+  Backend twin = fake.narrow;
   twin.name = "twin";
   fake.all.push_back(&twin);
   std::vector<std::string> names;
   for (const BackendInfo& info : rank_backends(~CpuFeatures{0}, fake.all)) names.emplace_back(info.backend->name);
-  EXPECT_EQ(names, (std::vector<std::string>{"avx512vnni", "avxvnni", "avx2", "twin", "scalar"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"wide", "narrow_dot", "narrow", "twin", "plain"}));
 }
 
 TEST(SelectTest, OwnCheckOfABackend) {
   FakeRegistry fake;
-  fake.avx512vnni.supported = no;
-  fake.avxvnni.supported = yes;
-  EXPECT_EQ(chosen(255, fake.all), "avxvnni");
-  expect_parts(message([&] { chosen(255, fake.all, "avx512vnni"); }), {"unsupported_backend", "avx512vnni"});
+  fake.wide.supported = no;
+  fake.narrow_dot.supported = yes;
+  EXPECT_EQ(&chosen(255, fake.all), &fake.narrow_dot);
+  expect_parts(message([&] { chosen(255, fake.all, "wide"); }), {"unsupported_backend", "wide"});
 }
 
 TEST(SelectTest, NothingRuns) {
   FakeRegistry fake;
   expect_parts(message([&] {
-                 chosen(0, {&fake.avx2, &fake.avxvnni});
+                 chosen(0, {&fake.narrow, &fake.narrow_dot});
                }),
-               {"unsupported_backend", "avx2", "avxvnni", "fma3"});
+               {"unsupported_backend", "narrow", "narrow_dot", "fma3"});
 }
 
 // Names are matched whole and as they are written.
 TEST(SelectTest, UnknownNames) {
   const FakeRegistry fake;
-  for (const char* name : {"avx", "avx22", "AVX2", "avx2 ", " ", "Auto", "none", "scalar,avx2", "0"}) {
+  for (const char* name : {"narro", "narrow2", "NARROW", "narrow ", " ", "Auto", "none", "plain,narrow", "0"}) {
     expect_parts(message([&] { chosen(cpu_feature::avx2 | cpu_feature::fma3, fake.all, name); }),
                  {"unknown_backend", "BYTEGATE_BACKEND", (std::string("'") + name + "'").c_str(), "auto",
-                  "scalar (supported)", "avx2 (supported)", "avxvnni (unsupported", "avx512vnni (unsupported"});
+                  "plain (supported)", "narrow (supported)", "narrow_dot (unsupported", "wide (unsupported"});
   }
 }
 
@@ -208,7 +209,7 @@ TEST(EnvironmentTest, AskedOnce) {
   const Child child = in_child([](std::string&) {
     unsetenv("BYTEGATE_BACKEND");
     const Backend* first = &default_backend();
-    setenv("BYTEGATE_BACKEND", first == &scalar_backend() ? "no_such_thing" : "scalar", 1);
+    setenv("BYTEGATE_BACKEND", first == &scalar_backend() ? "no_such_thing" : scalar_backend().name, 1);
     return &default_backend() == first ? 0 : 1;
   });
   EXPECT_EQ(child.exit_code, 0);
@@ -223,7 +224,7 @@ TEST(EnvironmentTest, ExplicitBackendDoesNotAsk) {
     return message([] { Linear(Tensor(Shape{2, 2}).view(), {}); }).empty() ? 1 : 0;
   });
   EXPECT_EQ(child.exit_code, 0);
-  EXPECT_EQ(child.output, "scalar");
+  EXPECT_EQ(child.output, scalar_backend().name);
 }
 
 TEST(FindBackendTest, Auto) {
@@ -235,13 +236,13 @@ TEST(FindBackendTest, Auto) {
 // Detection finds what the operating system lets it find, so no message says that the CPU lacks something.
 TEST(SelectTest, MessagesSpeakOfNeeds) {
   const FakeRegistry fake;
-  const std::string text = message([&] { chosen(0, fake.all, "avx2"); });
-  expect_parts(text, {"'avx2' cannot run here", "it needs avx2, fma3"});
+  const std::string text = message([&] { chosen(0, fake.all, "narrow"); });
+  expect_parts(text, {"'narrow' cannot run here", "it needs avx2, fma3"});
   EXPECT_EQ(text.find("lacks"), std::string::npos) << text;
 }
 
 TEST(FindBackendTest, Errors) {
-  EXPECT_EQ(find_backend("scalar").name, std::string("scalar"));
+  EXPECT_EQ(&find_backend(scalar_backend().name), &scalar_backend());
   expect_parts(message([] { find_backend("sclar"); }), {"unknown_backend", "'sclar'", "scalar (supported)"});
   expect_parts(message([] { find_backend(""); }), {"unknown_backend", "find_backend", "empty"});
 }

@@ -1,7 +1,9 @@
 // The bits of every forward do not depend on the caller's floating-point environment, and it is left as it was.
-#include <bytegate/model.h>
+#include <bytegate/model_file.h>
 
+#include <cmath>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "tests/support/backend_test.h"
@@ -99,6 +101,64 @@ TEST_P(FloatEnvironmentTest, LinearLstmAndModel) {
     for (const Control bits : environments()) {  // quantizing, too
       const Sequential other = run_under(bits, [&] { return quantize_dynamic(model, options); });
       EXPECT_EQ(first_difference(other.forward(x), quantized.forward(x)), "") << to_string(scheme) << ' ' << bits;
+    }
+  }
+}
+
+// A layer without weights sets its environment too: a subnormal input stays what it is.
+TEST_P(FloatEnvironmentTest, ReluAlone) {
+  const Tensor x(Shape{2, 2}, {1e-40f, -1e-40f, 1.0f, -2.0f}), expected(Shape{2, 2}, {1e-40f, 0, 1, 0});
+  Sequential model;
+  model.add("relu", ReLU());
+  for (const Control bits : environments()) {
+    Tensor y(Shape{2, 2}), z(Shape{2, 2});
+    Workspace workspace;
+    run_under(bits, [&] {
+      ReLU().forward(x.view(), y.view());
+      model.forward(x.view(), z.view(), workspace);
+      return 0;
+    });
+    EXPECT_EQ(first_difference(y, expected), "") << bits;
+    EXPECT_EQ(first_difference(z, expected), "") << bits;
+  }
+}
+
+/// A lone Linear of one column, stored as that type.
+template <class T>
+SafetensorsFile linear_file(const char* dtype, const std::vector<T>& values) {
+  SafetensorsWriter writer;
+  writer.add("fc.weight", dtype, Shape{static_cast<std::int64_t>(values.size()), 1}.dims(),
+             std::as_bytes(std::span(values)));
+  return SafetensorsFile::parse(writer.bytes(), "model.safetensors");
+}
+
+// Floats of other types are converted while a model is read, in the caller's thread.
+TEST_P(FloatEnvironmentTest, LoadingF64AndF16) {
+  std::vector<double> doubles;
+  Random random(5);
+  for (int i = 0; i < 500; ++i) {  // between two floats; also below FLT_MIN, and below half of the smallest float
+    const double sign = random.chance(50) ? -1 : 1, value = 1 + static_cast<double>(random.next() >> 12) * 0x1p-52;
+    doubles.push_back(std::ldexp(sign * value, static_cast<int>(random.integer(-152, 127))));
+  }
+  std::vector<std::uint16_t> halves;
+  for (std::uint16_t i = 0; i < 0x7c00; i = static_cast<std::uint16_t>(i + (i < 0x500 ? 1 : 97))) halves.push_back(i);
+  const QuantizeOptions quantize{.backend = &backend()};
+  for (const SafetensorsFile& file : {linear_file("F64", doubles), linear_file("F16", halves)}) {
+    for (const QuantizeOptions* options : {static_cast<const QuantizeOptions*>(nullptr), &quantize}) {
+      const auto load = [&] {
+        const Sequential model = load_model(file, {.backend = &backend(), .quantize = options});
+        return std::make_shared<const Weight>(as<Linear>(model.layers()[0].layer).weight());
+      };
+      const auto expected = load();
+      for (const Control bits : environments()) {
+        const auto found = run_under(bits, load);
+        if (options) {
+          EXPECT_EQ(found->int8s().data, expected->int8s().data) << bits;
+          EXPECT_EQ(found->scales(), expected->scales()) << bits;
+        } else {
+          EXPECT_EQ(first_difference(found->floats(), expected->floats()), "") << bits;
+        }
+      }
     }
   }
 }

@@ -123,10 +123,13 @@ TEST(ModelFile, ArchitectureLeavesDefaultsOut) {
   EXPECT_EQ(
       architecture_json(every_option()),
       R"([{"name":"first","kind":"linear","in_features":5,"out_features":7,"relu":true},{"name":"relu","kind":"relu"},)"
-      R"({"name":"deep","kind":"lstm","input_size":7,"hidden_size":6,"num_layers":2,"bias":false,"bidirectional":true},)"
+      R"({"name":"deep","kind":"lstm","input_size":7,"hidden_size":6,"num_layers":2,"bias":false,)"
+      R"("bidirectional":true},)"
       R"({"name":"narrow","kind":"lstm","input_size":12,"hidden_size":8,"batch_first":true,"proj_size":3},)"
-      R"({"name":"both","kind":"lstm","input_size":3,"hidden_size":5,"num_layers":3,"bidirectional":true,"proj_size":2},)"
-      R"({"name":"flatten","kind":"flatten"},{"name":"last","kind":"linear","in_features":8,"out_features":1,"bias":false}])");
+      R"({"name":"both","kind":"lstm","input_size":3,"hidden_size":5,"num_layers":3,"bidirectional":true,)"
+      R"("proj_size":2},)"
+      R"({"name":"flatten","kind":"flatten"},)"
+      R"({"name":"last","kind":"linear","in_features":8,"out_features":1,"bias":false}])");
   EXPECT_EQ(architecture_json(Sequential("x")), "[]");
 }
 
@@ -156,7 +159,8 @@ TEST(ModelFile, DemoModelFitsItsSize) {
       path, {.architecture =
                  R"([{"name":"lay1","kind":"lstm","input_size":64,"hidden_size":64},{"name":"relu1","kind":"relu"},
                {"name":"lay2","kind":"lstm","input_size":64,"hidden_size":32},{"name":"relu2","kind":"relu"},
-               {"name":"flatten","kind":"flatten"},{"name":"lay3","kind":"linear","in_features":32,"out_features":10}])",
+               {"name":"flatten","kind":"flatten"},
+               {"name":"lay3","kind":"linear","in_features":32,"out_features":10}])",
              .ignore_extra = true,
              .name = "DemoModel"});
   const TemporaryFolder folder;

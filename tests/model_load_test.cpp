@@ -248,11 +248,11 @@ TEST(ModelLoad, LoneLayerWithoutPrefix) {
   Pieces pieces;
   const Tensor weight = random_tensor({2, 3});
   pieces.set_floats("weight", {2, 3}, weight.data);
-  const Sequential model = load_model(
-      pieces.file(),
-      {.backend = nullptr,
-       .architecture =
-           R"([{"name":"head","kind":"linear","in_features":3,"out_features":2,"bias":false},{"name":"r","kind":"relu"}])"});
+  const Sequential model =
+      load_model(pieces.file(), {.backend = nullptr,
+                                 .architecture =
+                                     R"([{"name":"head","kind":"linear","in_features":3,"out_features":2,"bias":false},
+               {"name":"r","kind":"relu"}])"});
   EXPECT_EQ(as<Linear>(model.layers()[0].layer).weight().floats().data, weight.data);
 }
 

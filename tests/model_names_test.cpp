@@ -294,7 +294,8 @@ TEST(ModelNames, SizesAreOptional) {
         const TemporaryFolder folder;
         save_model(m, folder / "a");
         const std::string text = R"([{"name":"e","kind":"embedding"},{"name":"i","kind":"identity","anything":[1]},
-            {"name":"l","kind":"lstm","batch_first":true,"dropout":0.2},{"name":"d","kind":"dropout","p":0.5,"inplace":false},
+            {"name":"l","kind":"lstm","batch_first":true,"dropout":0.2},
+            {"name":"d","kind":"dropout","p":0.5,"inplace":false},
             {"name":"f","kind":"linear","relu":true}])";
         const Sequential loaded = load_model(folder / "a", with_architecture(text));
         EXPECT_EQ(architecture_json(loaded), architecture_json(m));

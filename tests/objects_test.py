@@ -5,8 +5,8 @@ BUILD is the tree this test belongs to, made by g++ at -O3; the others are built
 
 An object of a backend's ISA file (kernels_<backend>.cpp) defines its entry point, hidden, and no weak symbol that
 another object could define too: the linker could choose a weak symbol's code, which needs the backend's instructions,
-for the whole program. What a compiler leaves uninlined of xsimd is weak, in a namespace that carries the backend's name.
-Every other object is for any CPU: on x86-64 it holds no VEX or EVEX instruction.
+for the whole program. What a compiler leaves uninlined of xsimd is weak, in a namespace that carries the backend's
+name. Every other object is for any CPU: on x86-64 it holds no VEX or EVEX instruction.
 """
 
 import json

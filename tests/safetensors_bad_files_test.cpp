@@ -177,9 +177,9 @@ std::vector<BadFile> bad_entries() {
       {"data_without_tensors", file_text("{}", 1), "end at byte 0 of the data, but the file has 1"},
       {"data_cut", two("[0,8]", "[8,12]", 11), "[8, 12], which reach past the 11 bytes"},
       {"empty_tensor_inside_another",
-       file_text(
-           R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"e":{"dtype":"U8","shape":[0],"data_offsets":[1,1]}})",
-           2),
+       file_text(R"({"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},)"
+                 R"("e":{"dtype":"U8","shape":[0],"data_offsets":[1,1]}})",
+                 2),
        "tensor \"e\" begins at byte 1"},
   };
 }

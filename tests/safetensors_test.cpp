@@ -53,19 +53,21 @@ TEST(Safetensors, LegalOddities) {
   EXPECT_EQ(scalar.tensor("s").bytes, 1u);
 
   // Keys in any order, entries in another order than their data, an F32 at an odd offset.
-  const SafetensorsFile mixed = parse_text(file_text(
-      R"({"f":{"data_offsets":[1,5],"shape":[1],"dtype":"F32"},"__metadata__":{"k":"v"},"b":{"dtype":"BOOL","shape":[1,1],"data_offsets":[0,1]}})",
-      5));
+  const SafetensorsFile mixed =
+      parse_text(file_text(R"({"f":{"data_offsets":[1,5],"shape":[1],"dtype":"F32"},"__metadata__":{"k":"v"},)"
+                           R"("b":{"dtype":"BOOL","shape":[1,1],"data_offsets":[0,1]}})",
+                           5));
   EXPECT_EQ(mixed.metadata().at("k"), "v");
   EXPECT_EQ(tensor_bytes(mixed, "b").at(0), std::byte{1});
   EXPECT_EQ(tensor_bytes(mixed, "f").at(0), std::byte{2});
   EXPECT_EQ(mixed.floats("f").size(), 1u);
 
   // Empty tensors in any place among others, one with the largest dimension.
-  const SafetensorsFile none = parse_text(file_text(
-      R"({"x":{"dtype":"F64","shape":[9223372036854775807,0],"data_offsets":[1,1]},"y":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
-      R"("z":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})",
-      1));
+  const SafetensorsFile none =
+      parse_text(file_text(R"({"x":{"dtype":"F64","shape":[9223372036854775807,0],"data_offsets":[1,1]},)"
+                           R"("y":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},)"
+                           R"("z":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})",
+                           1));
   EXPECT_EQ(none.tensor("x").shape, (Dims{kMax, 0}));
   EXPECT_TRUE(none.tensor("x").bytes == 0);
   EXPECT_TRUE(none.floats("z").empty());
@@ -118,11 +120,10 @@ TEST(Safetensors, WriterLayout) {
   const std::string header = text.substr(8, header_size);
   // Metadata first and sorted, then the tensors as they were added.
   EXPECT_EQ(header.rfind(R"({"__metadata__":{"a \"quoted\" key\n":"caf)", 0), 0u) << header;
-  EXPECT_NE(
-      header.find(
-          R"("zebra":"last"},"weights":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},"bytes":{"dtype":"I8","shape":[3],)"
-          R"("data_offsets":[24,27]},"indices":{"dtype":"I64","shape":[2],"data_offsets":[27,43]},)"),
-      std::string::npos)
+  EXPECT_NE(header.find(R"("zebra":"last"},"weights":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},)"
+                        R"("bytes":{"dtype":"I8","shape":[3],)"
+                        R"("data_offsets":[24,27]},"indices":{"dtype":"I64","shape":[2],"data_offsets":[27,43]},)"),
+            std::string::npos)
       << header;
   EXPECT_EQ(text_of(SafetensorsWriter()), length_bytes(8) + "{}      ");
 }

@@ -1,6 +1,6 @@
 // Sequential models, Embedding, ReLU, Flatten, shapes and schemes, quantize_dynamic: their outputs, printed forms and
 // errors.
-#include <bytegate/model.h>
+#include <bytegate/model_file.h>
 
 #include <cmath>
 #include <limits>
@@ -294,6 +294,22 @@ TEST_P(SequentialTest, AUsersOwnLayer) {
     const std::int64_t index = 0;
     static_cast<const Layer&>(AddOne()).forward(IndexView{&index, Shape{1}}, y.view(), workspace, nullptr);
   });
+}
+
+// No file can say how a user's own layer is made again.
+TEST_P(SequentialTest, AUsersOwnLayerIsNotSaved) {
+  const TemporaryFolder folder;
+  Sequential model;
+  model.add("fc", Linear(Tensor(Shape{2, 2}).view(), {}, false, &backend()));
+  model.add("mine", AddOne());
+  write_text(folder / "old", "an earlier file");
+  for (const char* name : {"new", "old"}) {
+    expect_error(kArgument, {"a layer of a user's own", "AddOne", "cannot be written"},
+                 [&] { save_model(model, folder / name); });
+  }
+  expect_error(kArgument, {"AddOne"}, [&] { architecture_json(model); });
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"old"});
+  EXPECT_EQ(read_text(folder / "old"), "an earlier file");
 }
 
 TEST_P(SequentialTest, QuantizeDynamicNamesTheLayer) {

@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
-"""The converter on state dicts PyTorch really writes: torch_to_safetensors_test.py SOURCE_DIR [PROGRAM]. Skipped (exit code 77) without PyTorch.
-PROGRAM is the command line, which must then read and quantize what was converted."""
+"""The converter on state dicts PyTorch really writes: torch_to_safetensors_test.py SOURCE_DIR [PROGRAM].
+
+Skipped (exit code 77) without PyTorch. PROGRAM is the command line, which must then read and quantize what was
+converted.
+"""
 
 import contextlib
 import importlib.util
@@ -31,7 +34,8 @@ _spec.loader.exec_module(converter)
 def run_converter(*arguments):
     """The script with these arguments, in this process: importing PyTorch takes seconds."""
     out, err, code = io.StringIO(), io.StringIO(), 0
-    with mock.patch.object(sys, "argv", [SCRIPT, *arguments]), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    argv = mock.patch.object(sys, "argv", [SCRIPT, *arguments])
+    with argv, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             converter.main()
         except SystemExit as end:
@@ -77,8 +81,9 @@ class Converter(unittest.TestCase):
 
     def test_values_types_and_order(self):
         base = torch.arange(12.0).reshape(3, 4)
-        tensors = {"transposed": base.t(), "a": base, "shared": base[1:], "rank0": torch.tensor(3.5), "bf16": torch.tensor([[1.5, -2.0]]).bfloat16(),
-                   "bf16_scalar": torch.tensor(1.5).bfloat16(), "half": torch.ones(3).half(), "f64": torch.ones(1, dtype=torch.float64),
+        tensors = {"transposed": base.t(), "a": base, "shared": base[1:], "rank0": torch.tensor(3.5),
+                   "bf16": torch.tensor([[1.5, -2.0]]).bfloat16(), "bf16_scalar": torch.tensor(1.5).bfloat16(),
+                   "half": torch.ones(3).half(), "f64": torch.ones(1, dtype=torch.float64),
                    "indices": torch.tensor([1, -1]), "empty": torch.empty(0, 3), "flags": torch.tensor([True, False]),
                    "int8": torch.tensor([-128, 127], dtype=torch.int8), "last": torch.nn.Parameter(torch.ones(2))}
         self.assertEqual(self.convert(tensors).stderr, "")
@@ -110,7 +115,8 @@ class Converter(unittest.TestCase):
     def test_model(self):
         state = Model().state_dict()
         layers = [{"name": "zebra", "kind": "embedding", "num_embeddings": 11, "embedding_dim": 6},
-                  {"name": "lstm", "kind": "lstm", "input_size": 6, "hidden_size": 8, "num_layers": 2, "bidirectional": True},
+                  {"name": "lstm", "kind": "lstm", "input_size": 6, "hidden_size": 8, "num_layers": 2,
+                   "bidirectional": True},
                   {"name": "decoder", "kind": "linear", "in_features": 16, "out_features": 11}]
         with open(self.path("layers.json"), "w") as file:
             json.dump(layers, file, indent=2)
@@ -118,14 +124,18 @@ class Converter(unittest.TestCase):
             for value in (state, {"epoch": 3, "state_dict": state}):
                 self.assertEqual(self.convert(value, *arguments).stderr, "")
                 metadata, header, _ = self.read()
-                self.assertEqual(json.loads(metadata["architecture"]) if arguments else None, layers if arguments else None)
+                self.assertEqual(json.loads(metadata["architecture"]) if arguments else None,
+                                 layers if arguments else None)
                 self.assertEqual(list(header), list(state))
                 if PROGRAM and not arguments:  # layers, but no model: in no order
-                    result = subprocess.run([PROGRAM, "quantize", self.path("out"), self.path("int8")], check=True, capture_output=True, text=True)
+                    result = subprocess.run([PROGRAM, "quantize", self.path("out"), self.path("int8")], check=True,
+                                            capture_output=True, text=True)
                     self.assertIn("architecture", result.stdout)
                 elif PROGRAM:
-                    subprocess.run([PROGRAM, "quantize", self.path("out"), self.path("int8")], check=True, capture_output=True)
-                    report = json.loads(subprocess.run([PROGRAM, "inspect", self.path("int8"), "--json"], check=True, capture_output=True).stdout)
+                    subprocess.run([PROGRAM, "quantize", self.path("out"), self.path("int8")], check=True,
+                                   capture_output=True)
+                    report = json.loads(subprocess.run([PROGRAM, "inspect", self.path("int8"), "--json"], check=True,
+                                                       capture_output=True).stdout)
                     self.assertEqual([(layer["name"], layer["quantized"]) for layer in report["layers"]],
                                      [("zebra", False), ("lstm", True), ("decoder", True)])
 
@@ -144,7 +154,8 @@ class Converter(unittest.TestCase):
             self.assertLessEqual((self.floats(name) - weight).abs().max().item(), 1e-6, name)
             self.assertIn(f"folded into {name}: ", result.stdout)
         _, header, _ = self.read()
-        self.assertFalse([name for name in header if name.endswith(("_g", "_v", "_orig", "_mask", "_u", "_raw")) or "parametriz" in name])
+        self.assertFalse([name for name in header if name.endswith(("_g", "_v", "_orig", "_mask", "_u", "_raw"))
+                          or "parametriz" in name])
 
     def test_weight_norm(self):
         for dim in (0, 1, None):
@@ -159,13 +170,16 @@ class Converter(unittest.TestCase):
         with torch.no_grad():
             lstm.weight_hh_l0_g.mul_(0.3)
         lstm(torch.zeros(1, 1, 3))
-        self.expect_folded(lstm, {"weight_ih_l0": lstm.weight_ih_l0, "weight_hh_l0": lstm.weight_hh_l0, "weight_hh_l1": lstm.weight_hh_l1})
+        self.expect_folded(lstm, {"weight_ih_l0": lstm.weight_ih_l0, "weight_hh_l0": lstm.weight_hh_l0,
+                                  "weight_hh_l1": lstm.weight_hh_l1})
 
     def test_parametrizations(self):
         # As torch.nn.utils.parametrizations.weight_norm of PyTorch 2 names them.
         v, g = torch.randn(3, 5), torch.rand(3, 1)
-        self.convert({"a.fc.parametrizations.weight.original0": g, "a.fc.parametrizations.weight.original1": v, "a.fc.bias": torch.ones(3)})
-        self.assertLessEqual((self.floats("a.fc.weight") - g * v / v.norm(dim=1, keepdim=True)).abs().max().item(), 1e-6)
+        self.convert({"a.fc.parametrizations.weight.original0": g, "a.fc.parametrizations.weight.original1": v,
+                      "a.fc.bias": torch.ones(3)})
+        self.assertLessEqual((self.floats("a.fc.weight") - g * v / v.norm(dim=1, keepdim=True)).abs().max().item(),
+                             1e-6)
         self.convert({"parametrizations.weight.original0": g, "parametrizations.weight.original1": v})
         self.assertEqual(list(self.read()[1]), ["weight"])
         # A parametrization that is none of those stays, for bytegate to name.
@@ -184,7 +198,8 @@ class Converter(unittest.TestCase):
         raw = torch.randn(8, 2)
         self.convert({"rnn.weight_ih_l0": torch.ones(8, 3), "rnn.weight_hh_l0_raw": raw})
         self.assertTrue(torch.equal(self.floats("rnn.weight_hh_l0"), raw))
-        self.convert({"rnn.weight_hh_l0_raw": raw, "rnn.module.weight_ih_l0": torch.ones(8, 3), "rnn.module.weight_hh_l0": raw * 2})
+        self.convert({"rnn.weight_hh_l0_raw": raw, "rnn.module.weight_ih_l0": torch.ones(8, 3),
+                      "rnn.module.weight_hh_l0": raw * 2})
         self.assertTrue(torch.equal(self.floats("rnn.module.weight_hh_l0"), raw))
         self.assertEqual(len(self.read()[1]), 2)
 
@@ -202,7 +217,8 @@ class Converter(unittest.TestCase):
 
     def test_checkpoints(self):
         state = Model().state_dict()
-        for value in ({"model": state, "epoch": 1}, {"state_dict": state}, {"model_state_dict": state, "optimizer": {"state": {}}},
+        for value in ({"model": state, "epoch": 1}, {"state_dict": state},
+                      {"model_state_dict": state, "optimizer": {"state": {}}},
                       {"checkpoint": 1, "model": {"state_dict": state}}, {"module": {"model": {"net": state}}}):
             result = self.convert(value)
             self.assertEqual(result.stderr, "")
@@ -231,8 +247,8 @@ class Converter(unittest.TestCase):
 
         os.mkfifo(self.path("pipe"))
         os.symlink("nowhere", self.path("dangling"))
-        for out, why in ((self.path("pipe"), "not a regular file"), ("/dev/null", "not a regular file"), (self.folder, "directory"),
-                         (self.path("dangling"), "symbolic link to nothing")):
+        for out, why in ((self.path("pipe"), "not a regular file"), ("/dev/null", "not a regular file"),
+                         (self.folder, "directory"), (self.path("dangling"), "symbolic link to nothing")):
             result = run(out)
             self.assertEqual(result.returncode, 1)
             self.assertRegex(result.stderr, f"^cannot write {out}: .*{why}")
@@ -258,10 +274,12 @@ class Converter(unittest.TestCase):
 
     def test_as_a_program(self):
         torch.save({"a": torch.ones(2)}, self.path("in.pt"))
-        result = subprocess.run([sys.executable, SCRIPT, self.path("in.pt"), self.path("out")], capture_output=True, text=True)
+        result = subprocess.run([sys.executable, SCRIPT, self.path("in.pt"), self.path("out")], capture_output=True,
+                                text=True)
         self.assertEqual((result.returncode, result.stderr), (0, ""))
         self.assertEqual(list(self.read()[1]), ["a"])
-        result = subprocess.run([sys.executable, SCRIPT, self.path("none"), self.path("out")], capture_output=True, text=True)
+        result = subprocess.run([sys.executable, SCRIPT, self.path("none"), self.path("out")], capture_output=True,
+                                text=True)
         self.assertEqual(result.returncode, 1)
         self.assertRegex(result.stderr, "^cannot load .*none")
 

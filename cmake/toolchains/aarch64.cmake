@@ -1,5 +1,6 @@
 # Builds for 64-bit Arm Linux on another machine, against the libraries that scripts/setup_aarch64.sh has put into
-# build/aarch64-sysroot, and runs what is built under qemu. The CPU that qemu shows is in the environment variable QEMU_CPU.
+# build/aarch64-sysroot, and runs what is built under qemu. The environment variable QEMU_CPU names the CPU that qemu
+# shows.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_LIBRARY_ARCHITECTURE aarch64-linux-gnu)
@@ -10,7 +11,8 @@ if(NOT CMAKE_CXX_COMPILER)
 endif()
 set(CMAKE_CXX_COMPILER_TARGET aarch64-linux-gnu)
 
-set(BYTEGATE_AARCH64_SYSROOT ${CMAKE_CURRENT_LIST_DIR}/../../build/aarch64-sysroot CACHE PATH "Libraries of the other machine")
+set(BYTEGATE_AARCH64_SYSROOT ${CMAKE_CURRENT_LIST_DIR}/../../build/aarch64-sysroot
+  CACHE PATH "Libraries of the other machine")
 cmake_path(ABSOLUTE_PATH BYTEGATE_AARCH64_SYSROOT NORMALIZE)
 list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES BYTEGATE_AARCH64_SYSROOT)
 set(CMAKE_FIND_ROOT_PATH ${BYTEGATE_AARCH64_SYSROOT} /usr/aarch64-linux-gnu)
