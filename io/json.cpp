@@ -72,14 +72,14 @@ class TreeBuilder : public JsonEvents {
   void start_object() override { open(JsonValue::Kind::object); }
   void key(std::string name) override {
     if (!open_.back().names.insert(name).second)
-      fail_bad_file(what_, "the key " + in_quotes(name) + " appears twice in one object");
+      fail_bad_file(what_, {"the key ", in_quotes(name), " appears twice in one object"});
     open_.back().value.keys.push_back(std::move(name));
   }
   void end_object() override { close(); }
   void start_array() override { open(JsonValue::Kind::array); }
   void end_array() override { close(); }
   [[noreturn]] void syntax_error(std::size_t, const std::string& problem) override {
-    fail_bad_file(what_, "not valid JSON: " + problem);
+    fail_bad_file(what_, {"not valid JSON: ", problem});
   }
 
  private:
@@ -94,7 +94,7 @@ class TreeBuilder : public JsonEvents {
     return value;
   }
   void open(JsonValue::Kind kind) {
-    if (open_.size() > kMaxDepth) fail_bad_file(what_, "nested more than " + std::to_string(kMaxDepth) + " deep");
+    if (open_.size() > kMaxDepth) fail_bad_file(what_, {"nested more than ", kMaxDepth, " deep"});
     open_.push_back({of_kind(kind), {}});
   }
   void close() {
@@ -130,10 +130,9 @@ const JsonValue* JsonValue::find(std::string_view key) const {
 
 JsonValue parse_json(const std::string& text, const std::string& what) {
   if (text.size() > kMaxJsonText) {
-    fail_bad_file(what, std::to_string(text.size()) + " bytes of JSON; at most " + std::to_string(kMaxJsonText) +
-                            " are accepted");
+    fail_bad_file(what, {text.size(), " bytes of JSON; at most ", kMaxJsonText, " are accepted"});
   }
-  if (text.find('\0') != std::string::npos) fail_bad_file(what, "a zero byte in the JSON");
+  if (text.find('\0') != std::string::npos) fail_bad_file(what, {"a zero byte in the JSON"});
   TreeBuilder builder(what);
   read_json(text, builder);
   return builder.take();
@@ -156,9 +155,11 @@ std::string to_json(const JsonValue& value) {
   const bool object = value.kind == JsonValue::Kind::object;
   std::string out;
   for (std::size_t i = 0; i < value.items.size(); ++i) {
-    out += (i == 0 ? "" : ",") + (object ? json_string(value.keys[i]) + ':' : "") + to_json(value.items[i]);
+    if (i > 0) out += ',';
+    if (object) append_text(out, {json_string(value.keys[i]), ":"});
+    out += to_json(value.items[i]);
   }
-  return std::string(object ? "{" : "[") + out + (object ? "}" : "]");
+  return join_text({object ? "{" : "[", out, object ? "}" : "]"});
 }
 
 std::string json_string(const std::string& text) {
@@ -169,7 +170,9 @@ std::string json_string(const std::string& text) {
     if (const std::size_t i = kShort.find(c); i != kShort.npos) {
       out += {'\\', kLetters[i]};
     } else if (byte < 0x20) {
-      out += "\\u00" + hex(byte);
+      constexpr char kDigits[] = "0123456789abcdef";
+      const char escaped[] = {'\\', 'u', '0', '0', kDigits[byte >> 4], kDigits[byte & 15]};
+      out.append(escaped, sizeof escaped);
     } else {
       out += c;
     }
@@ -182,8 +185,8 @@ std::string json_string(const std::string& text) {
     std::string ascii = text;
     std::ranges::replace_if(
         ascii, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
-    throw Error(ErrorCode::invalid_argument,
-                "the text " + in_quotes(ascii) + " is not valid UTF-8, which safetensors files need");
+    throw_error(ErrorCode::invalid_argument,
+                {"the text ", in_quotes(ascii), " is not valid UTF-8, which safetensors files need"});
   }
   return out;
 }

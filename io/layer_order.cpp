@@ -89,8 +89,8 @@ class OrderSearch {
 std::string order_text(const std::vector<LayerSpec>& order) {
   std::string text;
   for (const LayerSpec& spec : order) {
-    text += (text.empty() ? "" : ", ") + printable(spec.name);
-    if (spec.outline.takes_indices) text += " (" + std::string(spec.kind->title) + ")";
+    append_text(text, {text.empty() ? "" : ", ", printable(spec.name)});
+    if (spec.outline.takes_indices) append_text(text, {" (", spec.kind->title, ")"});
   }
   return text;
 }
@@ -125,8 +125,8 @@ std::string order_by_sizes(std::vector<LayerSpec>& layers) {
   if (search.gave_up()) return "there are too many orders to try";
   if (search.found().empty()) return "in no order does each layer take as many features as the one before it gives";
   if (search.found().size() > 1) {
-    return "more than one order fits the sizes, such as " + order_text(search.found()[0]) + " and " +
-           order_text(search.found()[1]);
+    return join_text({"more than one order fits the sizes, such as ", order_text(search.found()[0]), " and ",
+                      order_text(search.found()[1])});
   }
   layers = search.found().front();
   return "";

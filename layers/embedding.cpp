@@ -35,15 +35,19 @@ struct EmbeddingCore {
   /// Throws Error unless x and y are what forward accepts.
   [[gnu::noinline]] void check(IndexView x, TensorView y) const {
     const Shape expected = output_shape(x.shape);
-    if (!(y.shape == expected)) check_shape(false, "Embedding: the output", y.shape, to_string(expected).c_str());
+    if (!(y.shape == expected)) check_shape(false, "Embedding: the output", y.shape, expected);
     check_data(x.data, "Embedding: the input", x.shape);
     check_data(y.data, "Embedding: the output", y.shape);
     for (std::size_t i = 0; i < x.shape.elements(); ++i) {
       if (x.data[i] >= 0 && x.data[i] < rows) continue;
-      const std::string accepted = rows == 0 ? "no index, since it has no rows" : "0 to " + std::to_string(rows - 1);
-      throw Error(ErrorCode::invalid_argument, "Embedding: index " + std::to_string(x.data[i]) + " at element " +
-                                                   std::to_string(i) + ", expected " + accepted);
+      fail_index(x.data[i], i);
     }
+  }
+
+  [[noreturn, gnu::cold, gnu::noinline]] void fail_index(std::int64_t index, std::size_t element) const {
+    const std::string accepted = rows == 0 ? "no index, since it has no rows" : join_text({"0 to ", rows - 1});
+    throw_error(ErrorCode::invalid_argument,
+                {"Embedding: index ", index, " at element ", element, ", expected ", accepted});
   }
 
   void copy_row(std::size_t row, float* out) const {
@@ -63,7 +67,7 @@ Embedding::Embedding(const Weight& weight) : core_(std::make_shared<const detail
 
 Embedding Embedding::from_float(const Embedding& embedding) {
   if (embedding.quantized())
-    throw Error(ErrorCode::invalid_argument, "Embedding::from_float: the layer is int8 already");
+    detail::throw_error(ErrorCode::invalid_argument, {"Embedding::from_float: the layer is int8 already"});
   return Embedding(Weight::quantizing(embedding.weight(), Scheme::per_row()));
 }
 

@@ -44,9 +44,14 @@ class LinearCore {
   std::int64_t out_features() const noexcept { return static_cast<std::int64_t>(weights.view().n); }
   Shape output_shape(const Shape& x) const {
     if (x.rank() == 0 || x.back() != in_features()) {
-      check_shape(false, "Linear: the input", x, ("[..., " + std::to_string(in_features()) + "]").c_str());
+      fail_input(x);
     }
     return x.with_back(out_features());
+  }
+
+  [[noreturn, gnu::cold, gnu::noinline]] void fail_input(const Shape& x) const {
+    check_shape(false, "Linear: the input", x, join_text({"[..., ", in_features(), "]"}));
+    __builtin_unreachable();
   }
 
   const Backend* const backend;
@@ -70,7 +75,7 @@ class LinearCore {
 
 void LinearCore::forward(ConstTensorView x, TensorView y, WorkspaceImpl& workspace) const {
   const Shape expected = output_shape(x.shape);
-  if (!(y.shape == expected)) check_shape(false, "Linear: the output", y.shape, to_string(expected).c_str());
+  if (!(y.shape == expected)) check_shape(false, "Linear: the output", y.shape, expected);
   check_data(x.data, "Linear: the input", x.shape);
   check_data(y.data, "Linear: the output", y.shape);
   const std::size_t k = weights.view().k, n = weights.view().n;
@@ -137,7 +142,7 @@ std::shared_ptr<const LinearCore> make_core(const Weight& weight, ConstTensorVie
                                             const Backend* backend) {
   if (bias.data) {
     const Shape expected{weight.rows()};
-    check_shape(bias.shape == expected, "Linear: the bias", bias.shape, to_string(expected).c_str());
+    check_shape(bias.shape == expected, "Linear: the bias", bias.shape, expected);
     if (weight.quantized()) check_finite({bias.data, bias.shape.elements()}, "Linear: the bias");
   }
   return std::make_shared<const LinearCore>(weight, bias, scheme, relu, backend);
@@ -159,7 +164,8 @@ Linear::Linear(const Weight& weight, ConstTensorView bias, const Scheme& scheme,
     : core_(detail::make_core(weight, bias, scheme, relu, backend)) {}
 
 Linear Linear::from_float(const Linear& linear, const Scheme& scheme, const Backend* backend) {
-  if (linear.quantized()) throw Error(ErrorCode::invalid_argument, "Linear::from_float: the layer is int8 already");
+  if (linear.quantized())
+    detail::throw_error(ErrorCode::invalid_argument, {"Linear::from_float: the layer is int8 already"});
   const std::optional<Tensor> bias = linear.bias();
   return {Weight::quantizing(linear.weight(), scheme), bias ? bias->view() : ConstTensorView{}, scheme, linear.relu(),
           backend ? backend : &linear.backend()};

@@ -7,7 +7,7 @@
 namespace bytegate {
 
 void ReLU::forward(ConstTensorView x, TensorView y) const {
-  if (!(x.shape == y.shape)) detail::check_shape(false, "ReLU: the output", y.shape, to_string(x.shape).c_str());
+  if (!(x.shape == y.shape)) detail::check_shape(false, "ReLU: the output", y.shape, x.shape);
   detail::check_data(x.data, "ReLU: the input", x.shape);
   detail::check_data(y.data, "ReLU: the output", y.shape);
   const detail::FloatEnvironment environment;  // comparisons depend on whether operands are flushed

@@ -68,9 +68,8 @@ PackedWeights::PackedWeights(const Kernels& kernels, const PackedLayout& layout,
       order_(order),
       one_scale_(weight.quantized() && weight.scales().size() == 1) {
   if (weight.cols() > static_cast<std::int64_t>(kMaxK)) {
-    throw Error(ErrorCode::invalid_argument, "a weight of " + std::to_string(weight.cols()) +
-                                                 " input features: at most " + std::to_string(kMaxK) +
-                                                 " keep the int32 sums exact");
+    throw_error(ErrorCode::invalid_argument,
+                {"a weight of ", weight.cols(), " input features: at most ", kMaxK, " keep the int32 sums exact"});
   }
   view_.n = order.rows();
   view_.k = static_cast<std::size_t>(weight.cols());

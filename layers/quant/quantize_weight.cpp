@@ -58,7 +58,7 @@ float scale_of(float max, const Scheme& scheme) {
 }  // namespace
 
 Weight Weight::quantizing(Weight floats, const Scheme& scheme) {
-  if (floats.quantized()) throw Error(ErrorCode::invalid_argument, "Weight::quantizing: the weight is int8 already");
+  if (floats.quantized()) detail::throw_error(ErrorCode::invalid_argument, {"Weight::quantizing: the weight is int8 already"});
   const auto cols = static_cast<std::size_t>(floats.cols());
   const auto scales = std::make_shared<std::vector<float>>();
   if (scheme.per_channel()) {

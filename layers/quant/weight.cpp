@@ -68,14 +68,14 @@ Weight Weight::view(ConstTensorView weight) {
 }
 
 Tensor Weight::floats() const {
-  if (!floats_) throw Error(ErrorCode::invalid_argument, "the weight is not float32; Weight::int8s reads it");
+  if (!floats_) detail::throw_error(ErrorCode::invalid_argument, {"the weight is not float32; Weight::int8s reads it"});
   Tensor all(Shape{rows_, cols_});
   floats_(0, rows_, all.data.data());
   return all;
 }
 
 QuantizedWeight Weight::int8s() const {
-  if (!int8s_) throw Error(ErrorCode::invalid_argument, "the weight is not int8; Weight::floats reads it");
+  if (!int8s_) detail::throw_error(ErrorCode::invalid_argument, {"the weight is not int8; Weight::floats reads it"});
   QuantizedWeight all{rows_, cols_, std::vector<std::int8_t>(Shape{rows_, cols_}.elements()), {}};
   int8s_(0, rows_, all.data.data());
   all.scales = *scales_;
