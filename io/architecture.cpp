@@ -57,9 +57,8 @@ class ObjectWriter final : public LayerVisitor {
   void begin(std::string_view kind, std::string_view printed) override {
     const auto is_kind = [&](const LayerKind& known) { return known.name == kind; };
     if (std::ranges::none_of(layer_kinds(), is_kind)) {
-      throw_error(ErrorCode::invalid_argument,
-                          {"a layer of a user's own, such as ", printed,
-                           ", cannot be written: files hold the library's kinds of layers alone"});
+      throw_error(ErrorCode::invalid_argument, {"a layer of a user's own, such as ", printed,
+                                                ", cannot be written: files hold the library's kinds of layers alone"});
     }
     put("kind", json_string(std::string(kind)));
   }

@@ -9,35 +9,40 @@
 namespace bytegate::detail {
 namespace {
 
-using Json = nlohmann::json;
+/// A type of this file, so that what the parser's templates make of it is the file's own: other files cannot share it,
+/// and the linker need not know its names.
+template <class T, class = void>
+struct Serializer : nlohmann::adl_serializer<T> {};
+using Json = nlohmann::basic_json<std::map, std::vector, std::string, bool, std::int64_t, std::uint64_t, double,
+                                  std::allocator, Serializer>;
 
 constexpr std::size_t kMaxDepth = 16;
 
 /// The part of a parser's message that helps: "[json.exception...] parse error at line 1, column 9: this".
-std::string problem_of(const Json::exception& error) {
+std::string problem_of(const nlohmann::detail::exception& error) {
   std::string text = error.what();
   if (const std::size_t colon = text.find(": "); colon != std::string::npos) text.erase(0, colon + 2);
   return printable(text);
 }
 
 /// From the parser's events to ours.
-class Relay : public nlohmann::json_sax<Json> {
+class Relay {
  public:
   explicit Relay(JsonEvents& to) : to_(to) {}
 
-  bool null() override { return to_.null(), true; }
-  bool boolean(bool value) override { return to_.boolean(value), true; }
-  bool number_integer(number_integer_t value) override { return to_.number(std::nullopt, std::to_string(value)), true; }
-  bool number_unsigned(number_unsigned_t value) override { return to_.number(value, std::to_string(value)), true; }
-  bool number_float(number_float_t, const string_t& text) override { return to_.number(std::nullopt, text), true; }
-  bool string(string_t& value) override { return to_.string(std::move(value)), true; }
-  bool binary(binary_t&) override { return false; }  // not in text
-  bool start_object(std::size_t) override { return to_.start_object(), true; }
-  bool key(string_t& name) override { return to_.key(std::move(name)), true; }
-  bool end_object() override { return to_.end_object(), true; }
-  bool start_array(std::size_t) override { return to_.start_array(), true; }
-  bool end_array() override { return to_.end_array(), true; }
-  bool parse_error(std::size_t position, const std::string&, const Json::exception& error) override {
+  bool null() { return to_.null(), true; }
+  bool boolean(bool value) { return to_.boolean(value), true; }
+  bool number_integer(Json::number_integer_t value) { return to_.number(std::nullopt, std::to_string(value)), true; }
+  bool number_unsigned(Json::number_unsigned_t value) { return to_.number(value, std::to_string(value)), true; }
+  bool number_float(Json::number_float_t, const std::string& text) { return to_.number(std::nullopt, text), true; }
+  bool string(std::string& value) { return to_.string(std::move(value)), true; }
+  bool binary(Json::binary_t&) { return false; }  // not in text
+  bool start_object(std::size_t) { return to_.start_object(), true; }
+  bool key(std::string& name) { return to_.key(std::move(name)), true; }
+  bool end_object() { return to_.end_object(), true; }
+  bool start_array(std::size_t) { return to_.start_array(), true; }
+  bool end_array() { return to_.end_array(), true; }
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
     to_.syntax_error(position, problem_of(error));
     return false;
   }

@@ -37,7 +37,9 @@ void FileSource::fail(const std::string& message) const {
                 {stated ? "the architecture's layer " : "layer ", in_quotes(spec_.name), " ", message});
 }
 
-std::string FileSource::quoted(const std::string& tensor) const { return join_text({in_quotes(spec_.prefix + tensor)}); }
+std::string FileSource::quoted(const std::string& tensor) const {
+  return join_text({in_quotes(spec_.prefix + tensor)});
+}
 
 const JsonValue* FileSource::take(const char* field, JsonValue::Kind kind, const char* accepted) {
   taken_.insert(field);

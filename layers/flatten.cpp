@@ -22,12 +22,12 @@ void Flatten::forward(ConstTensorView x, TensorView y, Workspace&, LayerState*) 
   std::copy_n(x.data, x.shape.elements(), y.data);
 }
 
-void Flatten::describe(LayerVisitor& visitor) const {
+[[gnu::cold]] void Flatten::describe(LayerVisitor& visitor) const {
   visitor.begin("flatten", "Flatten");
   visitor.field({"start_dim", std::int64_t{1}, LayerField::Print::named, true, false});
   visitor.field({"end_dim", std::int64_t{-1}, LayerField::Print::named, true, false});
 }
 
-LayerPtr detail::make_flatten(LayerSource&) { return std::make_shared<const Flatten>(); }
+[[gnu::cold]] LayerPtr detail::make_flatten(LayerSource&) { return std::make_shared<const Flatten>(); }
 
 }  // namespace bytegate

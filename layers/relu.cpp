@@ -16,9 +16,9 @@ void ReLU::forward(ConstTensorView x, TensorView y) const {
 }
 void ReLU::forward(ConstTensorView x, TensorView y, Workspace&, LayerState*) const { forward(x, y); }
 
-void ReLU::describe(LayerVisitor& visitor) const { visitor.begin("relu", "ReLU"); }
+[[gnu::cold]] void ReLU::describe(LayerVisitor& visitor) const { visitor.begin("relu", "ReLU"); }
 
-LayerPtr detail::make_relu(LayerSource& source) {
+[[gnu::cold]] LayerPtr detail::make_relu(LayerSource& source) {
   source.ignore("inplace");
   return std::make_shared<const ReLU>();
 }

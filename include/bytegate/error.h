@@ -26,16 +26,15 @@ enum class ErrorCode {
 
 namespace detail {
 
-/// One part of a message: a text, an integer or a list of integers. Refers to the text or list and owns nothing, so that
-/// code that passes an array of parts to one of the functions below is small.
+/// One part of a message: a text, an integer or a list of integers. Refers to the text or list and owns nothing, so
+/// that code that passes an array of parts to one of the functions below is small.
 class TextPart {
  public:
   TextPart(const char* text) : data_(text), value_(kTerminated), kind_(Kind::text) {}
   TextPart(const std::string& text) : TextPart(std::string_view(text)) {}
   TextPart(std::string_view text) : TextPart(text, Kind::text) {}
   template <std::integral Integer>
-    requires(!std::same_as<Integer, char> && !std::same_as<Integer, bool>)
-  TextPart(Integer value)
+  requires(!std::same_as<Integer, char> && !std::same_as<Integer, bool>) TextPart(Integer value)
       : value_(static_cast<std::uint64_t>(value)),
         kind_(std::signed_integral<Integer> ? Kind::signed_number : Kind::unsigned_number) {}
   TextPart(char) = delete;
