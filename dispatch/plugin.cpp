@@ -19,15 +19,15 @@ const Backend& load_backend(const std::string& path) {
   // A name without a slash would be searched for along LD_LIBRARY_PATH, a relative one from wherever the program was
   // started.
   if (path.empty() || path[0] != '/') {
-    throw Error(ErrorCode::invalid_argument, "load_backend: '" + path + "' is not an absolute path");
+    detail::throw_error(ErrorCode::invalid_argument, {"load_backend: '", path, "' is not an absolute path"});
   }
   void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!library) throw Error(ErrorCode::io_error, "load_backend: " + loader_message());
+  if (!library) detail::throw_error(ErrorCode::io_error, {"load_backend: ", loader_message()});
   const auto entry = reinterpret_cast<const Backend* (*)()>(dlsym(library, kEntry));
   if (!entry) {
     const std::string message = loader_message();
     dlclose(library);
-    throw Error(ErrorCode::io_error, "load_backend: " + message);
+    detail::throw_error(ErrorCode::io_error, {"load_backend: ", message});
   }
   const Backend* backend = entry();
   dispatch::add_backend(backend, "load_backend: " + path);

@@ -57,8 +57,8 @@ const Backend& default_backend() {
 const Backend& find_backend(std::string_view name) {
   const std::vector<BackendInfo> candidates = list_backends();
   if (name.empty())
-    throw Error(ErrorCode::unknown_backend,
-                "find_backend: the name is empty. Accepted: auto or a name of list_backends()");
+    detail::throw_error(ErrorCode::unknown_backend,
+                        {"find_backend: the name is empty. Accepted: auto or a name of list_backends()"});
   return dispatch::select(candidates, name, "find_backend");
 }
 
@@ -75,8 +75,8 @@ void dispatch::add_backend(const Backend* backend, std::string_view origin) {
   const std::lock_guard lock(r.mutex);
   validate_unique(*backend, r.backends, origin);
   if (r.chosen) {
-    throw Error(ErrorCode::invalid_argument, std::string(origin) + ": '" + backend->name +
-                                                 "' comes too late, the backend '" + r.chosen->name + "' is in use");
+    detail::throw_error(ErrorCode::invalid_argument, {origin, ": '", backend->name, "' comes too late, the backend '",
+                                                      r.chosen->name, "' is in use"});
   }
   r.backends.push_back(backend);
 }

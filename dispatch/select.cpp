@@ -96,13 +96,14 @@ std::string problem_of(const Backend* backend) {
     return text;
   }
   const std::string name = backend->name ? backend->name : "";
-  if (!valid_name(name)) return "the name '" + name + "' is not one or more of a-z, 0-9 and _, other than auto";
+  if (!valid_name(name))
+    return detail::join_text({"the name '", name, "' is not one or more of a-z, 0-9 and _, other than auto"});
   const char* rule = broken_rule(*backend);
   return rule ? "'" + name + "': " + rule : "";
 }
 
-[[noreturn]] void fail(ErrorCode code, std::string_view origin, const std::string& message) {
-  throw Error(code, std::string(origin) + ": " + message);
+[[noreturn]] void fail(ErrorCode code, std::string_view origin, detail::TextParts message) {
+  detail::throw_error(code, {origin, ": ", detail::join_text(message)});
 }
 
 }  // namespace
@@ -137,24 +138,24 @@ const Backend& select(const std::vector<BackendInfo>& candidates, std::string_vi
     if (automatic ? info.supported : wanted == info.backend->name) {
       if (info.supported) return *info.backend;
       fail(ErrorCode::unsupported_backend, origin,
-           "the backend '" + std::string(wanted) + "' cannot run here. Backends: " + states(candidates));
+           {"the backend '", wanted, "' cannot run here. Backends: ", states(candidates)});
     }
   }
   if (automatic)
-    fail(ErrorCode::unsupported_backend, origin, "no backend can run here. Backends: " + states(candidates));
+    fail(ErrorCode::unsupported_backend, origin, {"no backend can run here. Backends: ", states(candidates)});
   fail(ErrorCode::unknown_backend, origin,
-       "there is no backend '" + std::string(wanted) + "'. Accepted: auto or a name. Backends: " + states(candidates));
+       {"there is no backend '", wanted, "'. Accepted: auto or a name. Backends: ", states(candidates)});
 }
 
 void validate_backend(const Backend* backend, std::string_view origin) {
   const std::string problem = problem_of(backend);
-  if (!problem.empty()) fail(ErrorCode::invalid_argument, origin, problem);
+  if (!problem.empty()) fail(ErrorCode::invalid_argument, origin, {problem});
 }
 
 void validate_unique(const Backend& backend, std::span<const Backend* const> registry, std::string_view origin) {
   for (const Backend* other : registry) {
     if (std::string_view(backend.name) == other->name)
-      fail(ErrorCode::invalid_argument, origin, "the name '" + std::string(backend.name) + "' is taken");
+      fail(ErrorCode::invalid_argument, origin, {"the name '", backend.name, "' is taken"});
   }
 }
 
@@ -162,7 +163,7 @@ void validate_support(const Backend& backend, CpuFeatures features, std::string_
   const std::string missing = missing_for(backend, features);
   if (missing.empty()) return;
   fail(ErrorCode::unsupported_backend, origin,
-       "the backend '" + std::string(backend.name) + "' cannot run here; it needs " + missing);
+       {"the backend '", backend.name, "' cannot run here; it needs ", missing});
 }
 
 }  // namespace dispatch

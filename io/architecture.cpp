@@ -14,31 +14,31 @@ namespace {
 
 std::string kinds_text() {
   std::string out;
-  for (const LayerKind& kind : layer_kinds()) out += (out.empty() ? "" : ", ") + std::string(kind.name);
+  for (const LayerKind& kind : layer_kinds()) append_text(out, {out.empty() ? "" : ", ", kind.name});
   return out;
 }
 
 LayerSpec parse_layer(const JsonValue& object, std::size_t index, const std::string& what, Unstated unstated) {
-  std::string where = "the architecture's layer " + std::to_string(index);
-  const auto fail = [&](const std::string& message) { fail_bad_file(what, where + ' ' + message); };
+  std::string where = join_text({"the architecture's layer ", index});
+  const auto fail = [&](TextParts message) { fail_bad_file(what, {where, " ", join_text(message)}); };
   const auto text = [&](const char* key) {
     const JsonValue* found = object.find(key);
-    if (found == nullptr) fail(std::string("has no ") + key);
+    if (found == nullptr) fail({"has no ", key});
     if (found->kind != JsonValue::Kind::string) {
-      fail("has " + std::string(key) + ' ' + printable(to_json(*found)) + "; it must be a string");
+      fail({"has ", key, " ", printable(to_json(*found)), "; it must be a string"});
     }
     return found->text;
   };
   if (object.kind != JsonValue::Kind::object) {
-    fail(std::string("is a JSON ") + object.kind_name() + "; it must be an object");
+    fail({"is a JSON ", object.kind_name(), "; it must be an object"});
   }
   LayerSpec spec;
   spec.name = text("name");
-  where += ' ' + in_quotes(spec.name);
+  append_text(where, {" ", in_quotes(spec.name)});
   spec.prefix = spec.name + '.';
   const std::string kind = text("kind");
   const auto found = std::ranges::find(layer_kinds(), kind, &LayerKind::name);
-  if (found == layer_kinds().end()) fail("has the unknown kind " + in_quotes(kind) + "; accepted are " + kinds_text());
+  if (found == layer_kinds().end()) fail({"has the unknown kind ", in_quotes(kind), "; accepted are ", kinds_text()});
   spec.kind = &*found;
   spec.stated = object;
   spec.unstated = unstated;
@@ -57,9 +57,8 @@ class ObjectWriter final : public LayerVisitor {
   void begin(std::string_view kind, std::string_view printed) override {
     const auto is_kind = [&](const LayerKind& known) { return known.name == kind; };
     if (std::ranges::none_of(layer_kinds(), is_kind)) {
-      throw Error(ErrorCode::invalid_argument,
-                  "a layer of a user's own, such as " + std::string(printed) +
-                      ", cannot be written: files hold the library's kinds of layers alone");
+      throw_error(ErrorCode::invalid_argument, {"a layer of a user's own, such as ", printed,
+                                                ", cannot be written: files hold the library's kinds of layers alone"});
     }
     put("kind", json_string(std::string(kind)));
   }
@@ -77,7 +76,7 @@ class ObjectWriter final : public LayerVisitor {
 
   void put(std::string_view key, const std::string& json) {
     text_ += text_.empty() ? '{' : ',';
-    text_ += json_string(std::string(key)) + ':' + json;
+    append_text(text_, {json_string(std::string(key)), ":", json});
   }
 
   std::optional<Scheme> common_;
@@ -111,8 +110,7 @@ void LayerSpec::choose(const Claim& claim) {
 std::vector<LayerSpec> parse_architecture(const std::string& text, const std::string& what, Unstated unstated) {
   const JsonValue layers = parse_json(text, what + ": the architecture");
   if (layers.kind != JsonValue::Kind::array)
-    fail_bad_file(what,
-                  std::string("the architecture is a JSON ") + layers.kind_name() + "; it must be a list of layers");
+    fail_bad_file(what, {"the architecture is a JSON ", layers.kind_name(), "; it must be a list of layers"});
   std::vector<LayerSpec> specs;
   for (std::size_t i = 0; i < layers.items.size(); ++i) {
     LayerSpec spec = parse_layer(layers.items[i], i, what, unstated);

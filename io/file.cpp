@@ -15,8 +15,8 @@
 namespace bytegate::detail {
 namespace {
 
-[[noreturn]] void fail_io(const std::string& verb, const std::filesystem::path& path, const std::string& why) {
-  throw Error(ErrorCode::io_error, "cannot " + verb + ' ' + in_quotes(path.string()) + ": " + why);
+[[noreturn, gnu::cold, gnu::noinline]] void fail_io(const char* verb, const std::filesystem::path& path, TextPart why) {
+  throw_error(ErrorCode::io_error, {"cannot ", verb, " ", in_quotes(path.string()), ": ", why});
 }
 
 std::string errno_text(int error) { return std::generic_category().message(error); }
@@ -47,7 +47,7 @@ class TemporaryFile {
     // O_EXCL finds a name that nobody else has; a few tries are enough, since names differ by process and call.
     for (int tries = 0; tries < 100 && fd_ < 0; ++tries) {
       path_ = target;
-      path_ += ".tmp-" + std::to_string(::getpid()) + '-' + std::to_string(counter++);
+      path_ += join_text({".tmp-", ::getpid(), "-", counter++});
       fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
       if (fd_ < 0 && errno != EEXIST) break;
     }

@@ -13,7 +13,8 @@ constexpr const char* kFolded = "scripts/torch_to_safetensors.py folds them into
 
 /// A module as an error names it.
 std::string module_text(const std::string& prefix) {
-  return prefix.empty() ? "the module without a name" : "module " + in_quotes(prefix.substr(0, prefix.size() - 1));
+  if (prefix.empty()) return "the module without a name";
+  return join_text({"module ", in_quotes(std::string_view(prefix).substr(0, prefix.size() - 1))});
 }
 
 class Diagnosis {
@@ -37,13 +38,13 @@ class Diagnosis {
     return found == tensors_.end() ? nullptr : found->second;
   }
   bool has(const std::string& name) const { return find(name) != nullptr; }
-  std::string quoted(const std::string& name) const { return in_quotes(prefix_ + name); }
+  std::string quoted(const std::string& name) const { return join_text({in_quotes(prefix_ + name)}); }
 
   /// What stands in the place of the weight `base`, and who put it there.
   std::string in_place(const std::string& base, const std::vector<std::string>& names, const std::string& rest) const {
     std::string list;
-    for (const std::string& name : names) list += (list.empty() ? "" : " and ") + quoted(name);
-    return module_text(prefix_) + " has " + list + " in the place of " + in_quotes(base) + rest;
+    for (const std::string& name : names) append_text(list, {list.empty() ? "" : " and ", quoted(name)});
+    return join_text({module_text(prefix_), " has ", list, " in the place of ", in_quotes(base), rest});
   }
 
   /// `name` less `end`, if it ends so and is a parameter.
@@ -56,11 +57,11 @@ class Diagnosis {
   std::string replaced_weight(const std::string& name) const {
     if (name.starts_with(kParametrizations)) return parametrized(name);
     if (const auto base = base_of(name, "_g"); base && has(*base + "_v")) {
-      return in_place(*base, {name, *base + "_v"}, std::string(" (torch.nn.utils.weight_norm); ") + kFolded);
+      return in_place(*base, {name, *base + "_v"}, join_text({" (torch.nn.utils.weight_norm); ", kFolded}));
     }
     if (const auto base = base_of(name, "_orig")) {
       if (has(*base + "_u")) {
-        return in_place(*base, {name, *base + "_u"}, std::string(" (torch.nn.utils.spectral_norm); ") + kFolded);
+        return in_place(*base, {name, *base + "_u"}, join_text({" (torch.nn.utils.spectral_norm); ", kFolded}));
       }
       if (has(*base + "_mask")) {
         return in_place(*base, {name, *base + "_mask"},
@@ -82,11 +83,11 @@ class Diagnosis {
     const std::string stem = name.substr(0, end);
     if (has(stem + ".original0") && has(stem + ".original1")) {
       return in_place(base, {stem + ".original0", stem + ".original1"},
-                      std::string(" (torch.nn.utils.parametrizations.weight_norm); ") + kFolded);
+                      join_text({" (torch.nn.utils.parametrizations.weight_norm); ", kFolded}));
     }
     if (has(stem + ".0._u") && has(stem + ".original")) {
       return in_place(base, {stem + ".original", stem + ".0._u"},
-                      std::string(" (torch.nn.utils.parametrizations.spectral_norm); ") + kFolded);
+                      join_text({" (torch.nn.utils.parametrizations.spectral_norm); ", kFolded}));
     }
     return in_place(base, {name},
                     " (torch.nn.utils.parametrize); call torch.nn.utils.parametrize.remove_parametrizations before the "
@@ -98,27 +99,28 @@ class Diagnosis {
     const std::string tensors =
         module_text(prefix_) + " has " + quoted("weight_ih") + " and " + quoted("weight_hh") + " without _l0, ";
     if (ih.size() != 2 || hh.size() != 2 || hh[1] <= 0 || ih[0] != hh[0] || hh[0] % hh[1] != 0)
-      return tensors + "as a recurrent cell has";
+      return join_text({tensors, "as a recurrent cell has"});
     if (hh[0] / hh[1] == 4) {
-      return tensors +
-             "as torch.nn.LSTMCell has: one step, of which the loop is in the model's own code; where that is the loop "
-             "of torch.nn.LSTM, "
-             "scripts/torch_to_safetensors.py --lstm-cells renames them to those of an LSTM";
+      return join_text(
+          {tensors,
+           "as torch.nn.LSTMCell has: one step, of which the loop is in the model's own code; where that is the loop "
+           "of torch.nn.LSTM, "
+           "scripts/torch_to_safetensors.py --lstm-cells renames them to those of an LSTM"});
     }
     const std::string kind = hh[0] / hh[1] == 3 ? "torch.nn.GRUCell"
                              : hh[0] == hh[1]   ? "torch.nn.RNNCell"
                                                 : "a recurrent cell";
-    return tensors + "as " + kind + " has, which this library does not have";
+    return join_text({tensors, "as ", kind, " has, which this library does not have"});
   }
 
   std::string not_here(const std::string& name, const std::string& kind, const std::string& shape = "") const {
-    return module_text(prefix_) + " has " + quoted(name) + shape + ", as " + kind +
-           " has, which this library does not have";
+    return join_text(
+        {module_text(prefix_), " has ", quoted(name), shape, ", as ", kind, " has, which this library does not have"});
   }
 
   std::string other_weight(const StoredTensor& weight) const {
     const std::size_t rank = weight.shape.size();
-    const std::string shape = ' ' + list_text(weight.shape);
+    const std::string shape = join_text({" ", list_text(weight.shape)});
     if (rank == 1) return not_here("weight", "a normalization such as torch.nn.LayerNorm", shape);
     if (rank >= 3 && rank <= 5)
       return not_here("weight", "a convolution (torch.nn.Conv" + std::to_string(rank - 2) + "d)", shape);

@@ -9,35 +9,40 @@
 namespace bytegate::detail {
 namespace {
 
-using Json = nlohmann::json;
+/// A type of this file, so that what the parser's templates make of it is the file's own: other files cannot share it,
+/// and the linker need not know its names.
+template <class T, class = void>
+struct Serializer : nlohmann::adl_serializer<T> {};
+using Json = nlohmann::basic_json<std::map, std::vector, std::string, bool, std::int64_t, std::uint64_t, double,
+                                  std::allocator, Serializer>;
 
 constexpr std::size_t kMaxDepth = 16;
 
 /// The part of a parser's message that helps: "[json.exception...] parse error at line 1, column 9: this".
-std::string problem_of(const Json::exception& error) {
+std::string problem_of(const nlohmann::detail::exception& error) {
   std::string text = error.what();
   if (const std::size_t colon = text.find(": "); colon != std::string::npos) text.erase(0, colon + 2);
   return printable(text);
 }
 
 /// From the parser's events to ours.
-class Relay : public nlohmann::json_sax<Json> {
+class Relay {
  public:
   explicit Relay(JsonEvents& to) : to_(to) {}
 
-  bool null() override { return to_.null(), true; }
-  bool boolean(bool value) override { return to_.boolean(value), true; }
-  bool number_integer(number_integer_t value) override { return to_.number(std::nullopt, std::to_string(value)), true; }
-  bool number_unsigned(number_unsigned_t value) override { return to_.number(value, std::to_string(value)), true; }
-  bool number_float(number_float_t, const string_t& text) override { return to_.number(std::nullopt, text), true; }
-  bool string(string_t& value) override { return to_.string(std::move(value)), true; }
-  bool binary(binary_t&) override { return false; }  // not in text
-  bool start_object(std::size_t) override { return to_.start_object(), true; }
-  bool key(string_t& name) override { return to_.key(std::move(name)), true; }
-  bool end_object() override { return to_.end_object(), true; }
-  bool start_array(std::size_t) override { return to_.start_array(), true; }
-  bool end_array() override { return to_.end_array(), true; }
-  bool parse_error(std::size_t position, const std::string&, const Json::exception& error) override {
+  bool null() { return to_.null(), true; }
+  bool boolean(bool value) { return to_.boolean(value), true; }
+  bool number_integer(Json::number_integer_t value) { return to_.number(std::nullopt, std::to_string(value)), true; }
+  bool number_unsigned(Json::number_unsigned_t value) { return to_.number(value, std::to_string(value)), true; }
+  bool number_float(Json::number_float_t, const std::string& text) { return to_.number(std::nullopt, text), true; }
+  bool string(std::string& value) { return to_.string(std::move(value)), true; }
+  bool binary(Json::binary_t&) { return false; }  // not in text
+  bool start_object(std::size_t) { return to_.start_object(), true; }
+  bool key(std::string& name) { return to_.key(std::move(name)), true; }
+  bool end_object() { return to_.end_object(), true; }
+  bool start_array(std::size_t) { return to_.start_array(), true; }
+  bool end_array() { return to_.end_array(), true; }
+  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
     to_.syntax_error(position, problem_of(error));
     return false;
   }
@@ -72,14 +77,14 @@ class TreeBuilder : public JsonEvents {
   void start_object() override { open(JsonValue::Kind::object); }
   void key(std::string name) override {
     if (!open_.back().names.insert(name).second)
-      fail_bad_file(what_, "the key " + in_quotes(name) + " appears twice in one object");
+      fail_bad_file(what_, {"the key ", in_quotes(name), " appears twice in one object"});
     open_.back().value.keys.push_back(std::move(name));
   }
   void end_object() override { close(); }
   void start_array() override { open(JsonValue::Kind::array); }
   void end_array() override { close(); }
   [[noreturn]] void syntax_error(std::size_t, const std::string& problem) override {
-    fail_bad_file(what_, "not valid JSON: " + problem);
+    fail_bad_file(what_, {"not valid JSON: ", problem});
   }
 
  private:
@@ -94,7 +99,7 @@ class TreeBuilder : public JsonEvents {
     return value;
   }
   void open(JsonValue::Kind kind) {
-    if (open_.size() > kMaxDepth) fail_bad_file(what_, "nested more than " + std::to_string(kMaxDepth) + " deep");
+    if (open_.size() > kMaxDepth) fail_bad_file(what_, {"nested more than ", kMaxDepth, " deep"});
     open_.push_back({of_kind(kind), {}});
   }
   void close() {
@@ -130,10 +135,9 @@ const JsonValue* JsonValue::find(std::string_view key) const {
 
 JsonValue parse_json(const std::string& text, const std::string& what) {
   if (text.size() > kMaxJsonText) {
-    fail_bad_file(what, std::to_string(text.size()) + " bytes of JSON; at most " + std::to_string(kMaxJsonText) +
-                            " are accepted");
+    fail_bad_file(what, {text.size(), " bytes of JSON; at most ", kMaxJsonText, " are accepted"});
   }
-  if (text.find('\0') != std::string::npos) fail_bad_file(what, "a zero byte in the JSON");
+  if (text.find('\0') != std::string::npos) fail_bad_file(what, {"a zero byte in the JSON"});
   TreeBuilder builder(what);
   read_json(text, builder);
   return builder.take();
@@ -156,9 +160,11 @@ std::string to_json(const JsonValue& value) {
   const bool object = value.kind == JsonValue::Kind::object;
   std::string out;
   for (std::size_t i = 0; i < value.items.size(); ++i) {
-    out += (i == 0 ? "" : ",") + (object ? json_string(value.keys[i]) + ':' : "") + to_json(value.items[i]);
+    if (i > 0) out += ',';
+    if (object) append_text(out, {json_string(value.keys[i]), ":"});
+    out += to_json(value.items[i]);
   }
-  return std::string(object ? "{" : "[") + out + (object ? "}" : "]");
+  return join_text({object ? "{" : "[", out, object ? "}" : "]"});
 }
 
 std::string json_string(const std::string& text) {
@@ -169,7 +175,9 @@ std::string json_string(const std::string& text) {
     if (const std::size_t i = kShort.find(c); i != kShort.npos) {
       out += {'\\', kLetters[i]};
     } else if (byte < 0x20) {
-      out += "\\u00" + hex(byte);
+      constexpr char kDigits[] = "0123456789abcdef";
+      const char escaped[] = {'\\', 'u', '0', '0', kDigits[byte >> 4], kDigits[byte & 15]};
+      out.append(escaped, sizeof escaped);
     } else {
       out += c;
     }
@@ -182,8 +190,8 @@ std::string json_string(const std::string& text) {
     std::string ascii = text;
     std::ranges::replace_if(
         ascii, [](char c) { return static_cast<unsigned char>(c) >= 0x80; }, '?');
-    throw Error(ErrorCode::invalid_argument,
-                "the text " + in_quotes(ascii) + " is not valid UTF-8, which safetensors files need");
+    throw_error(ErrorCode::invalid_argument,
+                {"the text ", in_quotes(ascii), " is not valid UTF-8, which safetensors files need"});
   }
   return out;
 }

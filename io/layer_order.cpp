@@ -35,7 +35,7 @@ bool follows(const LayerOutline& before, const LayerOutline& next) {
 /// one.
 class OrderSearch {
  public:
-  explicit OrderSearch(std::vector<LayerSpec> layers) : layers_(std::move(layers)), taken_(layers_.size(), false) {
+  explicit OrderSearch(std::vector<LayerSpec> layers) : layers_(std::move(layers)), taken_(layers_.size(), char{0}) {
     // Of tied layers, which can be exchanged, the one that is called an encoder goes first.
     std::stable_partition(layers_.begin(), layers_.end(),
                           [](const LayerSpec& spec) { return last_name_has(spec, "enc"); });
@@ -72,15 +72,15 @@ class OrderSearch {
 
   void take(std::size_t i, const Claim& claim) {
     if (found_.size() > 1 || ++steps_ > kMostSteps) return;
-    taken_[i] = true;
+    taken_[i] = 1;
     order_.emplace_back(i, &claim);
     extend();
     order_.pop_back();
-    taken_[i] = false;
+    taken_[i] = 0;
   }
 
   std::vector<LayerSpec> layers_;
-  std::vector<bool> taken_;
+  std::vector<char> taken_;
   std::vector<std::pair<std::size_t, const Claim*>> order_;
   std::vector<std::vector<LayerSpec>> found_;
   std::size_t steps_ = 0;
@@ -89,8 +89,8 @@ class OrderSearch {
 std::string order_text(const std::vector<LayerSpec>& order) {
   std::string text;
   for (const LayerSpec& spec : order) {
-    text += (text.empty() ? "" : ", ") + printable(spec.name);
-    if (spec.outline.takes_indices) text += " (" + std::string(spec.kind->title) + ")";
+    append_text(text, {text.empty() ? "" : ", ", printable(spec.name)});
+    if (spec.outline.takes_indices) append_text(text, {" (", spec.kind->title, ")"});
   }
   return text;
 }
@@ -125,8 +125,8 @@ std::string order_by_sizes(std::vector<LayerSpec>& layers) {
   if (search.gave_up()) return "there are too many orders to try";
   if (search.found().empty()) return "in no order does each layer take as many features as the one before it gives";
   if (search.found().size() > 1) {
-    return "more than one order fits the sizes, such as " + order_text(search.found()[0]) + " and " +
-           order_text(search.found()[1]);
+    return join_text({"more than one order fits the sizes, such as ", order_text(search.found()[0]), " and ",
+                      order_text(search.found()[1])});
   }
   layers = search.found().front();
   return "";

@@ -15,7 +15,7 @@ namespace {
 constexpr const char* kQuantizedDtype = "qint8";
 
 std::string needs_text(const char* field, const JsonValue& value, const char* accepted) {
-  return "has " + std::string(field) + ' ' + printable(to_json(value)) + "; it must be " + accepted;
+  return join_text({"has ", field, " ", printable(to_json(value)), "; it must be ", accepted});
 }
 
 }  // namespace
@@ -31,18 +31,20 @@ const Backend* FileSource::backend() const {
 }
 
 void FileSource::fail(const std::string& message) const {
-  if (recognizing()) throw Error(ErrorCode::bad_file, message);
+  if (recognizing()) throw_error(ErrorCode::bad_file, {message});
   const bool stated = spec_.stated.kind != JsonValue::Kind::null;
   fail_bad_file(file_.file.what(),
-                (stated ? "the architecture's layer " : "layer ") + in_quotes(spec_.name) + ' ' + message);
+                {stated ? "the architecture's layer " : "layer ", in_quotes(spec_.name), " ", message});
 }
 
-std::string FileSource::quoted(const std::string& tensor) const { return in_quotes(spec_.prefix + tensor); }
+std::string FileSource::quoted(const std::string& tensor) const {
+  return join_text({in_quotes(spec_.prefix + tensor)});
+}
 
 const JsonValue* FileSource::take(const char* field, JsonValue::Kind kind, const char* accepted) {
   taken_.insert(field);
   const JsonValue* found = spec_.stated.find(field);
-  if (found && found->kind != kind) fail(needs_text(field, *found, accepted));
+  if (found && found->kind != kind) fail({needs_text(field, *found, accepted)});
   return found;
 }
 
@@ -50,9 +52,9 @@ std::optional<std::int64_t> FileSource::stated_size(const char* field) {
   constexpr const char* kSizes = "an integer of 0 or more";
   const JsonValue* found = take(field, JsonValue::Kind::number, kSizes);
   if (!found) return std::nullopt;
-  if (!found->whole) fail(needs_text(field, *found, kSizes));
+  if (!found->whole) fail({needs_text(field, *found, kSizes)});
   if (*found->whole > static_cast<std::uint64_t>(kMaxSize)) {
-    fail("has " + std::string(field) + ' ' + found->text + "; at most " + std::to_string(kMaxSize) + " is accepted");
+    fail({"has ", field, " ", found->text, "; at most ", kMaxSize, " is accepted"});
   }
   return static_cast<std::int64_t>(*found->whole);
 }
@@ -64,7 +66,7 @@ std::optional<bool> FileSource::stated_flag(const char* field) {
 
 std::int64_t FileSource::size(const char* field, const std::string& tensor, std::size_t dimension) {
   if (const std::optional<std::int64_t> stated = stated_size(field)) return *stated;
-  if (spec_.unstated == Unstated::defaults) fail(std::string("has no ") + field);
+  if (spec_.unstated == Unstated::defaults) fail({"has no ", field});
   return matrix(tensor)[dimension];
 }
 
@@ -75,7 +77,7 @@ std::int64_t FileSource::size(const char* field, std::int64_t by_default, std::i
 bool FileSource::flag(const char* field, bool by_default, const std::string& tensor) {
   const bool shown = has(tensor);
   const bool value = stated_flag(field).value_or(spec_.unstated == Unstated::defaults ? by_default : shown);
-  if (!value && shown) fail("has " + std::string(field) + " false, but there is a tensor " + quoted(tensor));
+  if (!value && shown) fail({"has ", field, " false, but there is a tensor ", quoted(tensor)});
   return value;
 }
 
@@ -86,7 +88,7 @@ void FileSource::ignore(const char* field) {
   const JsonValue* found = spec_.stated.find(field);
   using Kind = JsonValue::Kind;
   if (found && found->kind != Kind::number && found->kind != Kind::boolean && found->kind != Kind::null) {
-    fail(needs_text(field, *found, "a number, true, false or null"));
+    fail({needs_text(field, *found, "a number, true, false or null")});
   }
 }
 
@@ -94,8 +96,8 @@ void FileSource::check_fields() const {
   for (const std::string& field : spec_.stated.keys) {
     if (taken_.count(field) != 0) continue;
     std::string accepted;
-    for (const std::string& known : taken_) accepted += (accepted.empty() ? "" : ", ") + known;
-    fail("has the unknown key " + in_quotes(field) + "; accepted are " + accepted);
+    for (const std::string& known : taken_) append_text(accepted, {accepted.empty() ? "" : ", ", known});
+    fail({"has the unknown key ", in_quotes(field), "; accepted are ", accepted});
   }
 }
 
@@ -105,14 +107,13 @@ std::array<std::int64_t, 2> FileSource::matrix(const std::string& tensor) const 
       recognizing() ? "needs a matrix " + quoted(tensor) : "leaves its sizes to the tensor " + quoted(tensor);
   if (!found) {
     const std::string note = recognizing() ? "" : incomplete_note(file_.names, spec_.prefix);
-    if (!note.empty()) fail("is not complete in the file: " + note);
-    fail(why + ", which is not in the file");
+    if (!note.empty()) fail({"is not complete in the file: ", note});
+    fail({why, ", which is not in the file"});
   }
-  if (found->shape.size() != 2) fail(why + ", whose shape is " + list_text(found->shape) + "; a matrix is expected");
+  if (found->shape.size() != 2) fail({why, ", whose shape is ", list_text(found->shape), "; a matrix is expected"});
   for (const std::int64_t size : found->shape) {
     if (size <= kMaxSize) continue;
-    fail("has the size " + std::to_string(size) + " in its tensor " + quoted(tensor) + "; at most " +
-         std::to_string(kMaxSize) + " is accepted");
+    fail({"has the size ", size, " in its tensor ", quoted(tensor), "; at most ", kMaxSize, " is accepted"});
   }
   return {found->shape[0], found->shape[1]};
 }
@@ -121,14 +122,14 @@ const StoredTensor& FileSource::take_tensor(const std::string& tensor, const std
   const StoredTensor* found = find(tensor);
   if (!found) {
     const std::string note = recognizing() ? "" : incomplete_note(file_.names, spec_.prefix);
-    if (!note.empty()) fail("is not complete in the file: " + note);
-    fail("has no tensor " + quoted(tensor) + " in the file");
+    if (!note.empty()) fail({"is not complete in the file: ", note});
+    fail({"has no tensor ", quoted(tensor), " in the file"});
   }
   if (found->shape != shape) {
     if (recognizing())
-      fail("has " + quoted(tensor) + " of shape " + list_text(found->shape) + ", not " + list_text(shape));
-    fail_bad_file(file_.file.what(), "tensor " + quoted(tensor) + " has shape " + list_text(found->shape) +
-                                         "; the architecture asks for " + list_text(shape));
+      fail({"has ", quoted(tensor), " of shape ", list_text(found->shape), ", not ", list_text(shape)});
+    fail_bad_file(file_.file.what(), {"tensor ", quoted(tensor), " has shape ", list_text(found->shape),
+                                      "; the architecture asks for ", list_text(shape)});
   }
   used_.insert(file_.names.stored_name(spec_.prefix + tensor));
   return *found;
@@ -137,7 +138,7 @@ const StoredTensor& FileSource::take_tensor(const std::string& tensor, const std
 bool FileSource::is_quantized(const StoredTensor& weight) {
   const JsonValue* stated = take("dtype", JsonValue::Kind::string, "a string");
   if (stated && stated->text != kQuantizedDtype) {
-    fail("has the unknown dtype " + in_quotes(stated->text) + "; accepted is " + kQuantizedDtype);
+    fail({"has the unknown dtype ", in_quotes(stated->text), "; accepted is ", kQuantizedDtype});
   }
   if (stated || spec_.unstated == Unstated::defaults) return stated != nullptr;
   return tensors_ != Tensors::recognize && weight.dtype == "I8";
@@ -146,7 +147,7 @@ bool FileSource::is_quantized(const StoredTensor& weight) {
 Weight FileSource::weight(const std::string& tensor, std::int64_t rows, std::int64_t cols) {
   // A matrix of no columns has no bytes in the file that would bound its rows, for which layers take memory.
   if (cols == 0 && rows > static_cast<std::int64_t>(kMaxK)) {
-    fail("has " + std::to_string(rows) + " rows of no columns; at most " + std::to_string(kMaxK) + " are accepted");
+    fail({"has ", rows, " rows of no columns; at most ", kMaxK, " are accepted"});
   }
   const StoredTensor& stored = take_tensor(tensor, {rows, cols});
   if (!quantized_) quantized_ = is_quantized(stored);
@@ -162,7 +163,8 @@ Weight FileSource::weight(const std::string& tensor, std::int64_t rows, std::int
     read(tensor, stored, static_cast<std::uint64_t>(first) * width, {out, static_cast<std::uint64_t>(count) * width});
   });
   if (!quantize_) return floats;
-  return Weight::quantizing(std::move(floats), spec_.kind->quantizes_activations ? quantize_->scheme : Scheme::per_row());
+  return Weight::quantizing(std::move(floats),
+                            spec_.kind->quantizes_activations ? quantize_->scheme : Scheme::per_row());
 }
 
 Tensor FileSource::floats(const std::string& tensor, const Shape& shape) {
@@ -176,20 +178,20 @@ Tensor FileSource::floats(const std::string& tensor, const Shape& shape) {
 
 void FileSource::check_float_dtype(const std::string& tensor, const StoredTensor& stored) const {
   if (is_float_dtype(stored.dtype)) return;
-  if (recognizing()) fail("has " + quoted(tensor) + " of dtype " + stored.dtype + ", not in floating point");
+  if (recognizing()) fail({"has ", quoted(tensor), " of dtype ", stored.dtype, ", not in floating point"});
   fail_bad_file(file_.file.what(),
-                "tensor " + quoted(tensor) + " has dtype " + stored.dtype + "; accepted are F32, F16, BF16 and F64");
+                {"tensor ", quoted(tensor), " has dtype ", stored.dtype, "; accepted are F32, F16, BF16 and F64"});
 }
 
 void FileSource::read(const std::string& tensor, const StoredTensor& stored, std::uint64_t first,
                       std::span<float> out) const {
   if (read_floats(file_.file, stored, first, out)) return;
-  fail_bad_file(file_.file.what(), "tensor " + quoted(tensor) + " has a value too large for float32");
+  fail_bad_file(file_.file.what(), {"tensor ", quoted(tensor), " has a value too large for float32"});
 }
 
 Weight FileSource::int8_weight(const std::string& tensor, const StoredTensor& stored) {
   if (stored.dtype != "I8") {
-    fail_bad_file(file_.file.what(), "tensor " + quoted(tensor) + " has dtype " + stored.dtype + "; expected I8");
+    fail_bad_file(file_.file.what(), {"tensor ", quoted(tensor), " has dtype ", stored.dtype, "; expected I8"});
   }
   const std::int64_t rows = stored.shape[0], cols = stored.shape[1];
   const std::string scale = tensor + kScaleSuffix;
@@ -200,7 +202,7 @@ Weight FileSource::int8_weight(const std::string& tensor, const StoredTensor& st
   std::vector<float> scales = file_.file.floats(file_.names.stored_name(spec_.prefix + scale));
   if (!std::ranges::all_of(scales, [](float s) { return std::isfinite(s) && s >= 0; })) {
     fail_bad_file(file_.file.what(),
-                  "tensor " + quoted(scale) + " has a scale that is negative, infinite or not a number");
+                  {"tensor ", quoted(scale), " has a scale that is negative, infinite or not a number"});
   }
   const SafetensorsFile& file = file_.file;
   const auto read_rows = [&file, &stored, cols](std::int64_t first, std::int64_t count, std::int8_t* out) {
@@ -226,11 +228,11 @@ Scheme FileSource::scheme() {
     try {
       return parse_scheme(stated->text);
     } catch (const Error& error) {
-      fail(std::string("has an unknown scheme: ") + error.what());
+      fail({"has an unknown scheme: ", error.what()});
     }
   }
   if (spec_.scheme) return *spec_.scheme;
-  if (!file_.scheme) fail("is quantized, but the metadata has no `scheme`");
+  if (!file_.scheme) fail({"is quantized, but the metadata has no `scheme`"});
   return *file_.scheme;
 }
 

@@ -53,6 +53,7 @@ class FileSource final : public LayerSource {
   const Backend* backend() const override;
   /// Without "layer NAME" while tensors alone are to tell what the layer is.
   [[noreturn]] void fail(const std::string& message) const override;
+  using LayerSource::fail;
 
   /// Throws Error unless every field that the architecture states was asked for.
   void check_fields() const;

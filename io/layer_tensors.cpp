@@ -14,7 +14,7 @@ LayerPtr LayerReader::read(const LayerSpec& spec) {
   } catch (const Error& error) {
     // What a layer refuses is the file's fault here; what the choice of a backend refuses is not.
     if (error.code() != ErrorCode::invalid_argument && error.code() != ErrorCode::shape_mismatch) throw;
-    fail_bad_file(file_.file.what(), "layer " + in_quotes(spec.name) + ": " + error.what());
+    fail_bad_file(file_.file.what(), {"layer ", in_quotes(spec.name), ": ", error.what()});
   }
 }
 

@@ -33,10 +33,10 @@ void check_all_used(const LayerReader& reader, const SafetensorsFile& file, cons
                     const LoadOptions& options) {
   const std::vector<std::string> unused = reader.unused();
   if (unused.empty() || options.ignore_extra) return;
-  std::string message = "no layer of the model uses the tensors " + detail::names_text(unused) +
-                        " (LoadOptions::ignore_extra accepts that)";
-  for (const std::string& note : plan.notes) message += "; " + note;
-  fail_bad_file(file.what(), message);
+  std::string message = detail::join_text({"no layer of the model uses the tensors ", detail::names_text(unused),
+                                           " (LoadOptions::ignore_extra accepts that)"});
+  for (const std::string& note : plan.notes) detail::append_text(message, {"; ", note});
+  fail_bad_file(file.what(), {message});
 }
 
 /// The layers' names in the file, and what the names of their tensors begin with.
@@ -47,8 +47,8 @@ struct FileNames {
 
 FileNames file_names(const NamedLayers& layers, const std::vector<std::string>& prefixes) {
   if (!prefixes.empty() && prefixes.size() != layers.size()) {
-    throw Error(ErrorCode::invalid_argument, "tensor_prefixes has " + std::to_string(prefixes.size()) +
-                                                 " entries for " + std::to_string(layers.size()) + " layers");
+    detail::throw_error(ErrorCode::invalid_argument,
+                        {"tensor_prefixes has ", prefixes.size(), " entries for ", layers.size(), " layers"});
   }
   FileNames names{layers, prefixes};
   for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -56,8 +56,8 @@ FileNames file_names(const NamedLayers& layers, const std::vector<std::string>& 
       names.prefixes.push_back(layers[i].name + '.');
     } else if (!prefixes[i].empty()) {
       if (prefixes[i].size() < 2 || prefixes[i].back() != '.')
-        throw Error(ErrorCode::invalid_argument,
-                    "the tensor prefix " + detail::in_quotes(prefixes[i]) + " does not end in a name and a dot");
+        detail::throw_error(ErrorCode::invalid_argument, {"the tensor prefix ", detail::in_quotes(prefixes[i]),
+                                                          " does not end in a name and a dot"});
       names.layers[i].name = prefixes[i].substr(0, prefixes[i].size() - 1);
     }
   }
@@ -91,7 +91,7 @@ Sequential load_model(const SafetensorsFile& file, const LoadOptions& options) {
     try {
       model.add(spec.name, std::move(layer));
     } catch (const Error& error) {
-      fail_bad_file(file.what(), error.what());
+      fail_bad_file(file.what(), {error.what()});
     }
   }
   check_all_used(reader, file, plan, options);

@@ -48,22 +48,22 @@ ModelMetadata read_metadata(const SafetensorsFile& file) {
   metadata.guessed = metadata.is_ours && get(kGuessedKey) == "true";
   if (!metadata.is_ours) {
     if (!metadata.architecture.empty() && !looks_like_architecture(metadata.architecture)) {
-      metadata.notes.push_back("the metadata's `architecture` is " + in_quotes(metadata.architecture) +
-                               ", not a JSON list of layers, and is ignored");
+      metadata.notes.push_back(join_text({"the metadata's `architecture` is ", in_quotes(metadata.architecture),
+                                          ", not a JSON list of layers, and is ignored"}));
       metadata.architecture.clear();
     }
     return metadata;
   }
   if (get(kVersionKey) != kVersion) {
-    fail_bad_file(file.what(), "the format version is " + in_quotes(get(kVersionKey)) +
-                                   "; this library reads version " + in_quotes(kVersion));
+    fail_bad_file(file.what(), {"the format version is ", in_quotes(get(kVersionKey)), "; this library reads version ",
+                                in_quotes(kVersion)});
   }
   metadata.layers = get(kLayersKey);
   if (const std::string scheme = get(kSchemeKey); !scheme.empty()) {
     try {
       metadata.scheme = parse_scheme(scheme);
     } catch (const Error& error) {
-      fail_bad_file(file.what(), std::string("the metadata's `scheme`: ") + error.what());
+      fail_bad_file(file.what(), {"the metadata's `scheme`: ", error.what()});
     }
   }
   return metadata;
@@ -74,10 +74,9 @@ void write_metadata(const NamedLayers& layers, const char* layers_key, Safetenso
   writer.set_metadata(kVersionKey, kVersion);
   const std::string text = architecture_text(layers);
   if (text.size() > kMaxJsonText) {
-    throw Error(ErrorCode::invalid_argument, "the architecture of these " + std::to_string(layers.size()) +
-                                                 " layers takes " + std::to_string(text.size()) +
-                                                 " bytes of JSON; at most " + std::to_string(kMaxJsonText) +
-                                                 " can be read again");
+    throw_error(ErrorCode::invalid_argument,
+                {"the architecture of these ", layers.size(), " layers takes ", text.size(), " bytes of JSON; at most ",
+                 kMaxJsonText, " can be read again"});
   }
   writer.set_metadata(layers_key, text);
   if (const auto scheme = common_scheme(layers)) writer.set_metadata(kSchemeKey, to_string(*scheme));

@@ -15,8 +15,8 @@ namespace {
 std::string notes_text(const std::vector<std::string>& notes) {
   constexpr std::size_t kMost = 8;
   std::string text;
-  for (std::size_t i = 0; i < std::min(kMost, notes.size()); ++i) text += "; " + notes[i];
-  if (notes.size() > kMost) text += "; and " + std::to_string(notes.size() - kMost) + " more notes of this kind";
+  for (std::size_t i = 0; i < std::min(kMost, notes.size()); ++i) append_text(text, {"; ", notes[i]});
+  if (notes.size() > kMost) append_text(text, {"; and ", notes.size() - kMost, " more notes of this kind"});
   return text;
 }
 
@@ -70,10 +70,10 @@ std::vector<LayerSpec> stated_layers(const LayerFile& file, const ModelMetadata&
 
 /// "lstm: LSTM(10, 20)", with all that a layer may be unless it was taken for something less likely.
 std::string found_text(const LayerSpec& spec) {
-  std::string text = printable(spec.name) + ": " + spec.outline.text;
+  std::string text = join_text({printable(spec.name), ": ", spec.outline.text});
   if (spec.kind != spec.claims.front().kind) return text;
   for (const Claim& claim : spec.claims) {
-    if (claim.kind != spec.kind) text += " or " + claim.outline.text;
+    if (claim.kind != spec.kind) append_text(text, {" or ", claim.outline.text});
   }
   return text;
 }
@@ -81,8 +81,9 @@ std::string found_text(const LayerSpec& spec) {
 std::string layers_text(const std::vector<LayerSpec>& layers) {
   constexpr std::size_t kMost = 40;
   std::string text;
-  for (std::size_t i = 0; i < std::min(kMost, layers.size()); ++i) text += (i == 0 ? "" : ", ") + found_text(layers[i]);
-  if (layers.size() > kMost) text += " and " + std::to_string(layers.size() - kMost) + " more";
+  for (std::size_t i = 0; i < std::min(kMost, layers.size()); ++i)
+    append_text(text, {i == 0 ? "" : ", ", found_text(layers[i])});
+  if (layers.size() > kMost) append_text(text, {" and ", layers.size() - kMost, " more"});
   return text;
 }
 
@@ -94,7 +95,7 @@ std::string recognized_kinds() {
   }
   std::string text;
   for (std::size_t i = 0; i < names.size(); ++i)
-    text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
+    append_text(text, {i == 0 ? "" : i + 1 == names.size() ? " or " : ", ", names[i]});
   return text;
 }
 
@@ -113,7 +114,7 @@ Plan unordered_plan(const LayerFile& file, const ModelMetadata& metadata) {
     plan.layers = listed_layers(file, metadata);
     return plan;
   }
-  if (metadata.is_ours) fail_bad_file(file.file.what(), "the metadata has no `architecture`");
+  if (metadata.is_ours) fail_bad_file(file.file.what(), {"the metadata has no `architecture`"});
   Recognized recognized = recognize_layers(file);
   plan.layers = std::move(recognized.layers);
   std::ranges::move(recognized.notes, std::back_inserter(plan.notes));
@@ -130,8 +131,8 @@ Plan model_plan(const LayerFile& file, const ModelMetadata& metadata, const Load
   const std::string& what = file.file.what();
   Plan plan = unordered_plan(file, metadata);
   if (plan.layers.empty()) {
-    fail_bad_file(what, "no " + recognized_kinds() + " is recognized in its " +
-                            std::to_string(file.file.tensors().size()) + " tensors" + notes_text(plan.notes));
+    fail_bad_file(what, {"no ", recognized_kinds(), " is recognized in its ", file.file.tensors().size(), " tensors",
+                         notes_text(plan.notes)});
   }
   if (plan.layers.size() == 1) {
     choose_claims(plan.layers);
@@ -142,16 +143,16 @@ Plan model_plan(const LayerFile& file, const ModelMetadata& metadata, const Load
   }
   if (!options.guess_architecture) {
     choose_claims(plan.layers);
-    fail_bad_file(
-        what, "it holds " + std::to_string(plan.layers.size()) +
-                  " layers but no architecture, which says in what order a model runs them and what is between them: " +
-                  layers_text(plan.layers) + "; " + kSayArchitecture +
-                  ", or ask for a guess by the layers' sizes (LoadOptions::guess_architecture, --guess)" +
-                  notes_text(plan.notes));
+    fail_bad_file(what,
+                  {"it holds ", plan.layers.size(),
+                   " layers but no architecture, which says in what order a model runs them and what is between them: ",
+                   layers_text(plan.layers), "; ", kSayArchitecture,
+                   ", or ask for a guess by the layers' sizes (LoadOptions::guess_architecture, --guess)",
+                   notes_text(plan.notes)});
   }
   if (const std::string why = order_by_sizes(plan.layers); !why.empty()) {
-    fail_bad_file(what, "the architecture cannot be guessed from the sizes of its layers: " + why + "; they are " +
-                            layers_text(plan.layers) + "; " + kSayArchitecture + notes_text(plan.notes));
+    fail_bad_file(what, {"the architecture cannot be guessed from the sizes of its layers: ", why, "; they are ",
+                         layers_text(plan.layers), "; ", kSayArchitecture, notes_text(plan.notes)});
   }
   plan.guessed = true;
   return plan;

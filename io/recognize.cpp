@@ -67,8 +67,12 @@ std::optional<Claim> claim_of(const LayerFile& file, LayerSpec spec, const Layer
 
 /// Adds to a sentence that says why a module with the mark of some kinds is of none of them.
 void add_reason(std::string& note, const std::string& prefix, const LayerKind& kind, const std::string& reason) {
-  note += note.empty() ? "tensor " + in_quotes(prefix + std::string(kind.mark)) + " is not taken for " : "; nor for ";
-  note += std::string(kind.title) + "'s: its module " + reason;
+  if (note.empty()) {
+    append_text(note, {"tensor ", in_quotes(join_text({prefix, kind.mark})), " is not taken for "});
+  } else {
+    note += "; nor for ";
+  }
+  append_text(note, {kind.title, "'s: its module ", reason});
 }
 
 std::vector<std::string> stored_tensors(const TensorNames& names, const std::string& prefix) {

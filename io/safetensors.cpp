@@ -94,16 +94,15 @@ SafetensorsFile SafetensorsFile::parse(std::vector<std::byte> bytes, const std::
 
 void SafetensorsFile::read(const StoredTensor& tensor, std::uint64_t first, std::span<std::byte> out) const {
   if (first > tensor.bytes || out.size() > tensor.bytes - first) {
-    throw Error(ErrorCode::invalid_argument, "SafetensorsFile::read: " + std::to_string(out.size()) +
-                                                 " bytes from byte " + std::to_string(first) +
-                                                 " of a tensor that has " + std::to_string(tensor.bytes));
+    detail::throw_error(ErrorCode::invalid_argument, {"SafetensorsFile::read: ", out.size(), " bytes from byte ", first,
+                                                      " of a tensor that has ", tensor.bytes});
   }
   bytes_->read(tensor.offset + first, out);
 }
 
 const StoredTensor& SafetensorsFile::tensor(const std::string& name) const {
   const auto found = tensors_.find(name);
-  if (found == tensors_.end()) detail::fail_bad_file(what_, "there is no tensor " + detail::in_quotes(name));
+  if (found == tensors_.end()) detail::fail_bad_file(what_, {"there is no tensor ", detail::in_quotes(name)});
   return found->second;
 }
 
@@ -113,8 +112,8 @@ template <class T>
 std::vector<T> read_all(const SafetensorsFile& file, const std::string& name, std::string_view dtype) {
   const StoredTensor& tensor = file.tensor(name);
   if (tensor.dtype != dtype) {
-    detail::fail_bad_file(file.what(), "tensor " + detail::in_quotes(name) + " has dtype " + tensor.dtype +
-                                           "; expected " + std::string(dtype));
+    detail::fail_bad_file(file.what(),
+                          {"tensor ", detail::in_quotes(name), " has dtype ", tensor.dtype, "; expected ", dtype});
   }
   std::vector<T> out(tensor.bytes / sizeof(T));
   file.read(tensor, 0, std::as_writable_bytes(std::span(out)));

@@ -38,7 +38,7 @@ class HeaderReader : public JsonEvents {
     if (whole && where_ != Where::shape && where_ != Where::offsets) fail_kind("a number");
     const bool negative = text.front() == '-' && text.find_first_of(".eE") == std::string_view::npos;
     if (!whole || *whole > kMaxNumber)
-      fail_kind((negative ? "the negative number " : "the number ") + std::string(text.substr(0, 40)));
+      fail_kind(join_text({negative ? "the negative number " : "the number ", text.substr(0, 40)}));
     if (where_ == Where::shape) {
       entry_.shape.push_back(static_cast<std::int64_t>(*whole));
     } else {
@@ -51,7 +51,7 @@ class HeaderReader : public JsonEvents {
     if (where_ == Where::metadata) {
       header_.metadata[key_] = std::move(value);
     } else if (where_ == Where::entry && key_ == "dtype") {
-      if (dtype_size(value) == 0) fail_entry("has dtype " + in_quotes(value) + "; the format has " + dtype_names());
+      if (dtype_size(value) == 0) fail_entry({"has dtype ", in_quotes(value), "; the format has ", dtype_names()});
       entry_.dtype = std::move(value);
     } else {
       fail_kind("a string");
@@ -80,13 +80,13 @@ class HeaderReader : public JsonEvents {
 
   void key(std::string value) override {
     if (where_ == Where::root) {
-      if (!names_.insert(value).second) fail("the name " + in_quotes(value) + " appears twice");
+      if (!names_.insert(value).second) fail({"the name ", in_quotes(value), " appears twice"});
     } else if (!keys_.insert(value).second) {
-      if (where_ == Where::metadata) fail("the __metadata__ key " + in_quotes(value) + " appears twice");
-      fail_entry("has two " + in_quotes(value));
+      if (where_ == Where::metadata) fail({"the __metadata__ key ", in_quotes(value), " appears twice"});
+      fail_entry({"has two ", in_quotes(value)});
     }
     if (where_ == Where::entry && value != "dtype" && value != "shape" && value != "data_offsets") {
-      fail_entry("has the unknown key " + in_quotes(value) + "; accepted are dtype, shape and data_offsets");
+      fail_entry({"has the unknown key ", in_quotes(value), "; accepted are dtype, shape and data_offsets"});
     }
     key_ = std::move(value);
   }
@@ -112,61 +112,59 @@ class HeaderReader : public JsonEvents {
 
   void end_array() override {
     if (where_ == Where::offsets && offsets_ != 2) {
-      fail_entry("has " + std::to_string(offsets_) + " data_offsets; it takes 2, begin and end");
+      fail_entry({"has ", offsets_, " data_offsets; it takes 2, begin and end"});
     }
     where_ = Where::entry;
   }
 
   [[noreturn]] void syntax_error(std::size_t position, const std::string& problem) override {
-    fail("the header is not valid JSON at byte " + std::to_string(position) + ": " + problem);
+    fail({"the header is not valid JSON at byte ", position, ": ", problem});
   }
 
  private:
   enum class Where { outside, root, metadata, entry, shape, offsets };
 
-  [[noreturn]] void fail(const std::string& message) const { fail_bad_file(what_, message); }
-  [[noreturn]] void fail_entry(const std::string& message) const {
-    fail("tensor " + in_quotes(entry_.name) + ' ' + message);
+  [[noreturn]] void fail(TextParts message) const { fail_bad_file(what_, message); }
+  [[noreturn, gnu::noinline]] void fail_entry(TextParts message) const {
+    fail({"tensor ", in_quotes(entry_.name), " ", join_text(message)});
   }
 
   /// A value of a kind that cannot be where it is.
-  [[noreturn]] void fail_kind(const std::string& kind) const {
-    const std::string numbers = " holds " + kind + "; it takes integers from 0 to " + std::to_string(kMaxNumber);
+  [[noreturn, gnu::noinline]] void fail_kind(TextPart kind) const {
+    const std::string numbers = join_text({" holds ", kind, "; it takes integers from 0 to ", kMaxNumber});
     switch (where_) {
       case Where::outside:
-        fail("the header is " + kind + "; it must be an object");
+        fail({"the header is ", kind, "; it must be an object"});
       case Where::root:
-        if (key_ == kMetadataKey) fail("__metadata__ is " + kind + "; it must be an object of strings");
-        fail("tensor " + in_quotes(key_) + " is " + kind + "; it must be an object with dtype, shape and data_offsets");
+        if (key_ == kMetadataKey) fail({"__metadata__ is ", kind, "; it must be an object of strings"});
+        fail({"tensor ", in_quotes(key_), " is ", kind, "; it must be an object with dtype, shape and data_offsets"});
       case Where::metadata:
-        fail("the __metadata__ key " + in_quotes(key_) + " holds " + kind + "; it must hold a string");
+        fail({"the __metadata__ key ", in_quotes(key_), " holds ", kind, "; it must hold a string"});
       case Where::shape:
-        fail_entry("has a shape that" + numbers);
+        fail_entry({"has a shape that", numbers});
       case Where::offsets:
-        fail_entry("has data_offsets that" + numbers);
+        fail_entry({"has data_offsets that", numbers});
       case Where::entry:
         break;
     }
-    fail_entry("has " + key_ + " that is " + kind + "; it must be " +
-               (key_ == "dtype" ? "a string" : "an array of integers"));
+    fail_entry(
+        {"has ", key_, " that is ", kind, "; it must be ", key_ == "dtype" ? "a string" : "an array of integers"});
   }
 
   void check_entry() const {
     for (const char* key : {"dtype", "shape", "data_offsets"}) {
-      if (keys_.count(key) == 0) fail_entry(std::string("has no ") + key);
+      if (keys_.count(key) == 0) fail_entry({"has no ", key});
     }
-    const std::string range = "data_offsets [" + std::to_string(entry_.begin) + ", " + std::to_string(entry_.end) + "]";
-    if (entry_.begin > entry_.end) fail_entry("has " + range + ", which end before they begin");
+    const std::string range = join_text({"data_offsets [", entry_.begin, ", ", entry_.end, "]"});
+    if (entry_.begin > entry_.end) fail_entry({"has ", range, ", which end before they begin"});
     if (entry_.end > data_size_) {
-      fail_entry("has " + range + ", which reach past the " + std::to_string(data_size_) +
-                 " bytes of data in the file");
+      fail_entry({"has ", range, ", which reach past the ", data_size_, " bytes of data in the file"});
     }
     const std::int64_t bytes = tensor_bytes(entry_.shape, dtype_size(entry_.dtype));
-    if (bytes < 0) fail_entry("has shape " + list_text(entry_.shape) + ", whose size overflows 63 bits");
+    if (bytes < 0) fail_entry({"has shape ", list_text(entry_.shape), ", whose size overflows 63 bits"});
     if (static_cast<std::uint64_t>(bytes) != entry_.end - entry_.begin) {
-      fail_entry("has shape " + list_text(entry_.shape) + " of " + entry_.dtype + ", which takes " +
-                 std::to_string(bytes) + " bytes, but " + range + ", which hold " +
-                 std::to_string(entry_.end - entry_.begin));
+      fail_entry({"has shape ", list_text(entry_.shape), " of ", entry_.dtype, ", which takes ", bytes, " bytes, but ",
+                  range, ", which hold ", entry_.end - entry_.begin});
     }
   }
 
@@ -185,9 +183,9 @@ class HeaderReader : public JsonEvents {
 void refuse_pytorch_file(std::string_view beginning, const std::string& what) {
   const bool pickle = beginning[0] == '\x80' && beginning[1] >= 2 && beginning[1] <= 5;
   if (!pickle && !beginning.starts_with("PK\3\4")) return;
-  fail_bad_file(what, std::string("this is ") + (pickle ? "a pickle" : "a zip archive") +
-                          ", as torch.save writes (.pt, .pth, .bin, .ckpt), not a safetensors file; "
-                          "scripts/torch_to_safetensors.py IN OUT converts it");
+  fail_bad_file(what, {"this is ", pickle ? "a pickle" : "a zip archive",
+                       ", as torch.save writes (.pt, .pth, .bin, .ckpt), not a safetensors file; "
+                       "scripts/torch_to_safetensors.py IN OUT converts it"});
 }
 
 /// The data must be the tensors', each byte of one tensor.
@@ -196,21 +194,19 @@ void check_contiguous(const std::vector<HeaderEntry>& entries, std::uint64_t dat
   const HeaderEntry* before = nullptr;
   for (const HeaderEntry& entry : entries) {
     if (entry.begin > position) {
-      fail_bad_file(what, "bytes " + std::to_string(position) + " to " + std::to_string(entry.begin) +
-                              " of the data belong to no tensor; tensor " + in_quotes(entry.name) +
-                              " must begin at byte " + std::to_string(position));
+      fail_bad_file(what, {"bytes ", position, " to ", entry.begin, " of the data belong to no tensor; tensor ",
+                           in_quotes(entry.name), " must begin at byte ", position});
     }
     if (entry.begin < position) {
-      fail_bad_file(what, "tensor " + in_quotes(entry.name) + " begins at byte " + std::to_string(entry.begin) +
-                              " of the data, inside tensor " + in_quotes(before->name) + ", which ends at byte " +
-                              std::to_string(position));
+      fail_bad_file(what, {"tensor ", in_quotes(entry.name), " begins at byte ", entry.begin,
+                           " of the data, inside tensor ", in_quotes(before->name), ", which ends at byte ", position});
     }
     position = entry.end;
     before = &entry;
   }
   if (position != data_size) {
-    fail_bad_file(what, "the tensors end at byte " + std::to_string(position) + " of the data, but the file has " +
-                            std::to_string(data_size) + " bytes of data; there must be none left over");
+    fail_bad_file(what, {"the tensors end at byte ", position, " of the data, but the file has ", data_size,
+                         " bytes of data; there must be none left over"});
   }
 }
 
@@ -225,7 +221,7 @@ std::uint64_t dtype_size(std::string_view dtype) {
 
 std::string dtype_names() {
   std::string out;
-  for (const Dtype& dtype : kDtypes) out += (out.empty() ? "" : ", ") + std::string(dtype.name);
+  for (const Dtype& dtype : kDtypes) append_text(out, {out.empty() ? "" : ", ", dtype.name});
   return out;
 }
 
@@ -241,38 +237,34 @@ std::int64_t tensor_bytes(const std::vector<std::int64_t>& shape, std::uint64_t 
 
 std::uint64_t read_header_size(std::string_view prefix, std::uint64_t file_size, const std::string& what) {
   if (file_size < 8) {
-    fail_bad_file(what, "the file has " + std::to_string(file_size) +
-                            " bytes; a safetensors file begins with an 8-byte header length");
+    fail_bad_file(what, {"the file has ", file_size, " bytes; a safetensors file begins with an 8-byte header length"});
   }
   std::uint64_t size = 0;
   for (std::size_t i = 0; i < 8; ++i)
     size |= static_cast<std::uint64_t>(static_cast<unsigned char>(prefix[i])) << (8 * i);
   if (size > kMaxHeaderBytes || size > file_size - 8) refuse_pytorch_file(prefix, what);
   if (size > kMaxHeaderBytes) {
-    fail_bad_file(what, "the header length is " + std::to_string(size) + "; at most " +
-                            std::to_string(kMaxHeaderBytes) + " is accepted (is this a safetensors file?)");
+    fail_bad_file(what, {"the header length is ", size, "; at most ", kMaxHeaderBytes,
+                         " is accepted (is this a safetensors file?)"});
   }
   if (size > file_size - 8) {
-    fail_bad_file(what, "the header length is " + std::to_string(size) + ", but only " + std::to_string(file_size - 8) +
-                            " bytes follow it");
+    fail_bad_file(what, {"the header length is ", size, ", but only ", file_size - 8, " bytes follow it"});
   }
-  if (size < 2)
-    fail_bad_file(what, "the header length is " + std::to_string(size) + "; the shortest header, {}, takes 2 bytes");
+  if (size < 2) fail_bad_file(what, {"the header length is ", size, "; the shortest header, {}, takes 2 bytes"});
   return size;
 }
 
 Header parse_header(std::string_view text, std::uint64_t data_size, const std::string& what) {
   if (text.front() != '{')
-    fail_bad_file(what, "the header begins with " + in_quotes(text.substr(0, 1)) + "; it must begin with {");
+    fail_bad_file(what, {"the header begins with ", in_quotes(text.substr(0, 1)), "; it must begin with {"});
   // The JSON parser would take a zero byte for the end of the text and leave what follows unread.
   if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos) {
-    fail_bad_file(what,
-                  "the header has a zero byte at byte " + std::to_string(zero) + "; it may be padded with spaces only");
+    fail_bad_file(what, {"the header has a zero byte at byte ", zero, "; it may be padded with spaces only"});
   }
   const std::size_t last = text.find_last_not_of(' ');
   if (text[last] == '\n' || text[last] == '\r' || text[last] == '\t') {
     fail_bad_file(
-        what, "the header is padded with " + in_quotes(text.substr(last, 1)) + "; it may be padded with spaces only");
+        what, {"the header is padded with ", in_quotes(text.substr(last, 1)), "; it may be padded with spaces only"});
   }
   HeaderReader reader(data_size, what);
   read_json(text, reader);

@@ -11,7 +11,9 @@
 namespace bytegate {
 namespace {
 
-[[noreturn]] void fail_argument(const std::string& message) { throw Error(ErrorCode::invalid_argument, message); }
+[[noreturn]] void fail_argument(detail::TextParts message) {
+  detail::throw_error(ErrorCode::invalid_argument, message);
+}
 
 }  // namespace
 
@@ -24,23 +26,23 @@ void SafetensorsWriter::set_metadata(const std::string& key, const std::string& 
 void SafetensorsWriter::add(const std::string& name, std::string_view dtype, std::span<const std::int64_t> shape,
                             Producer produce) {
   detail::json_string(name);
-  const std::string tensor = "tensor " + detail::in_quotes(name);
-  if (name == detail::kMetadataKey) fail_argument(tensor + ": the format keeps this name for itself");
+  const std::string tensor = detail::join_text({"tensor ", detail::in_quotes(name)});
+  if (name == detail::kMetadataKey) fail_argument({tensor, ": the format keeps this name for itself"});
   const std::uint64_t element = detail::dtype_size(dtype);
   if (element == 0) {
-    fail_argument(tensor + " has dtype " + detail::in_quotes(dtype) + "; the format has " + detail::dtype_names());
+    fail_argument({tensor, " has dtype ", detail::in_quotes(dtype), "; the format has ", detail::dtype_names()});
   }
   if (std::any_of(shape.begin(), shape.end(), [](std::int64_t dim) { return dim < 0; })) {
-    fail_argument(tensor + " has shape " + detail::list_text(shape) + " with a negative dimension");
+    fail_argument({tensor, " has shape ", detail::list_text(shape), " with a negative dimension"});
   }
   Entry entry{name, std::string(dtype), {shape.begin(), shape.end()}, 0, std::move(produce)};
   const std::int64_t bytes = detail::tensor_bytes(entry.shape, element);
   if (bytes < 0) {
-    fail_argument(tensor + " has shape " + detail::list_text(shape) + " of " + entry.dtype +
-                  ", which takes more than 2^63 bytes");
+    fail_argument(
+        {tensor, " has shape ", detail::list_text(shape), " of ", entry.dtype, ", which takes more than 2^63 bytes"});
   }
   entry.bytes = static_cast<std::uint64_t>(bytes);
-  if (!names_.insert(name).second) fail_argument(tensor + " was added already");
+  if (!names_.insert(name).second) fail_argument({tensor, " was added already"});
   entries_.push_back(std::move(entry));
 }
 
@@ -50,12 +52,12 @@ void SafetensorsWriter::add(const std::string& name, std::string_view dtype, std
   add(name, dtype, shape, [copy](const Sink& sink) { sink(*copy); });
   const Entry& entry = entries_.back();
   if (entry.bytes == data.size()) return;
-  const std::string message = "tensor " + detail::in_quotes(name) + " has shape " + detail::list_text(shape) + " of " +
-                              entry.dtype + ", which takes " + std::to_string(entry.bytes) + " bytes, but " +
-                              std::to_string(data.size()) + " bytes of data";
+  const std::string message =
+      detail::join_text({"tensor ", detail::in_quotes(name), " has shape ", detail::list_text(shape), " of ",
+                         entry.dtype, ", which takes ", entry.bytes, " bytes, but ", data.size(), " bytes of data"});
   names_.erase(name);
   entries_.pop_back();
-  fail_argument(message);
+  fail_argument({message});
 }
 
 void SafetensorsWriter::add(const std::string& name, std::span<const std::int64_t> shape, std::span<const float> data) {
@@ -71,21 +73,21 @@ std::string SafetensorsWriter::header() const {
   std::string text(8, '\0');  // place of the length
   text += '{';
   if (!metadata_.empty()) {
-    text += detail::json_string(std::string(detail::kMetadataKey)) + ":{";
+    detail::append_text(text, {detail::json_string(std::string(detail::kMetadataKey)), ":{"});
     for (const auto& [key, value] : metadata_)
-      text += detail::json_string(key) + ':' + detail::json_string(value) + ',';
+      detail::append_text(text, {detail::json_string(key), ":", detail::json_string(value), ","});
     text.back() = '}';
     text += ',';
   }
   std::uint64_t begin = 0;
   for (const Entry& entry : entries_) {
     const std::uint64_t end = begin + entry.bytes;
-    text += detail::json_string(entry.name) + ":{\"dtype\":\"" + entry.dtype + "\",\"shape\":[";
+    detail::append_text(text, {detail::json_string(entry.name), ":{\"dtype\":\"", entry.dtype, "\",\"shape\":["});
     for (std::size_t i = 0; i < entry.shape.size(); ++i) {
       if (i > 0) text += ',';
       text += std::to_string(entry.shape[i]);
     }
-    text += "],\"data_offsets\":[" + std::to_string(begin) + ',' + std::to_string(end) + "]},";
+    detail::append_text(text, {"],\"data_offsets\":[", begin, ",", end, "]},"});
     begin = end;
   }
   if (text.back() == ',') text.pop_back();
@@ -94,8 +96,8 @@ std::string SafetensorsWriter::header() const {
   text.append((8 - text.size() % 8) % 8, ' ');
   const std::uint64_t size = text.size() - 8;
   if (size > detail::kMaxHeaderBytes) {
-    fail_argument("the names, shapes and metadata take " + std::to_string(size) +
-                  " bytes of header; the format allows " + std::to_string(detail::kMaxHeaderBytes));
+    fail_argument({"the names, shapes and metadata take ", size, " bytes of header; the format allows ",
+                   detail::kMaxHeaderBytes});
   }
   for (std::size_t i = 0; i < 8; ++i) text[i] = static_cast<char>(static_cast<unsigned char>(size >> (8 * i)));
   return text;
@@ -111,8 +113,8 @@ void SafetensorsWriter::write(const Sink& sink) const {
       if (written <= entry.bytes) sink(piece);
     });
     if (written != entry.bytes) {
-      fail_argument("tensor " + detail::in_quotes(entry.name) + " takes " + std::to_string(entry.bytes) +
-                    " bytes, but " + std::to_string(written) + " were produced");
+      fail_argument({"tensor ", detail::in_quotes(entry.name), " takes ", entry.bytes, " bytes, but ", written,
+                     " were produced"});
     }
   }
 }

@@ -123,9 +123,9 @@ bool TensorNames::any_begins_with(const std::string& prefix) const {
 std::string TensorNames::layer_prefix(const std::string& layer) const {
   const std::string bare(without_wrappers(layer));
   for (const std::string& candidate : {layer, prefix_ + layer, prefix_ + bare, bare}) {
-    if (any_begins_with(candidate + '.')) return candidate + '.';
+    if (any_begins_with(candidate + '.')) return join_text({candidate, "."});
   }
-  return layer + '.';
+  return join_text({layer, "."});
 }
 
 std::optional<std::string> TensorNames::nameless_prefix() const {

@@ -10,22 +10,16 @@
 
 namespace bytegate::detail {
 
-/// Two hexadecimal digits.
-std::string hex(unsigned char byte);
+/// The name between quotes, as TextPart::quoted. Refers to `text`.
+inline TextPart in_quotes(std::string_view text) { return TextPart::quoted(text); }
 
-/// Text from a file, safe to print: control characters escaped, cut after 100 bytes.
-std::string printable(std::string_view text);
-
-/// The same between quotes, for names.
-std::string in_quotes(std::string_view text);
-
-/// "[2, 3]"
-std::string list_text(std::span<const std::int64_t> values);
+/// "[2, 3]", as TextPart::list. Refers to `values`.
+inline TextPart list_text(std::span<const std::int64_t> values) { return TextPart::list(values); }
 
 /// "a, b, c"; after `most` names "and 7 more".
 std::string names_text(std::span<const std::string> names, std::size_t most = 8);
 
 /// Throws Error(bad_file) with "what: message".
-[[noreturn]] void fail_bad_file(const std::string& what, const std::string& message);
+[[noreturn, gnu::cold]] void fail_bad_file(const std::string& what, TextParts message);
 
 }  // namespace bytegate::detail

@@ -17,7 +17,7 @@ struct EmbeddingCore {
   std::vector<float> floats;  ///< either these
   QuantizedWeight quantized;  ///< or this
 
-  explicit EmbeddingCore(const Weight& weight) : rows(weight.rows()), cols(weight.cols()) {
+  [[gnu::cold]] explicit EmbeddingCore(const Weight& weight) : rows(weight.rows()), cols(weight.cols()) {
     if (weight.quantized()) {
       quantized = weight.int8s();
     } else if (!weight.empty()) {
@@ -35,15 +35,19 @@ struct EmbeddingCore {
   /// Throws Error unless x and y are what forward accepts.
   [[gnu::noinline]] void check(IndexView x, TensorView y) const {
     const Shape expected = output_shape(x.shape);
-    if (!(y.shape == expected)) check_shape(false, "Embedding: the output", y.shape, to_string(expected).c_str());
+    if (!(y.shape == expected)) check_shape(false, "Embedding: the output", y.shape, expected);
     check_data(x.data, "Embedding: the input", x.shape);
     check_data(y.data, "Embedding: the output", y.shape);
     for (std::size_t i = 0; i < x.shape.elements(); ++i) {
       if (x.data[i] >= 0 && x.data[i] < rows) continue;
-      const std::string accepted = rows == 0 ? "no index, since it has no rows" : "0 to " + std::to_string(rows - 1);
-      throw Error(ErrorCode::invalid_argument, "Embedding: index " + std::to_string(x.data[i]) + " at element " +
-                                                   std::to_string(i) + ", expected " + accepted);
+      fail_index(x.data[i], i);
     }
+  }
+
+  [[noreturn, gnu::cold, gnu::noinline]] void fail_index(std::int64_t index, std::size_t element) const {
+    const std::string accepted = rows == 0 ? "no index, since it has no rows" : join_text({"0 to ", rows - 1});
+    throw_error(ErrorCode::invalid_argument,
+                {"Embedding: index ", index, " at element ", element, ", expected ", accepted});
   }
 
   void copy_row(std::size_t row, float* out) const {
@@ -59,15 +63,16 @@ struct EmbeddingCore {
 
 }  // namespace detail
 
-Embedding::Embedding(const Weight& weight) : core_(std::make_shared<const detail::EmbeddingCore>(weight)) {}
+[[gnu::cold]] Embedding::Embedding(const Weight& weight)
+    : core_(std::make_shared<const detail::EmbeddingCore>(weight)) {}
 
-Embedding Embedding::from_float(const Embedding& embedding) {
+[[gnu::cold]] Embedding Embedding::from_float(const Embedding& embedding) {
   if (embedding.quantized())
-    throw Error(ErrorCode::invalid_argument, "Embedding::from_float: the layer is int8 already");
+    detail::throw_error(ErrorCode::invalid_argument, {"Embedding::from_float: the layer is int8 already"});
   return Embedding(Weight::quantizing(embedding.weight(), Scheme::per_row()));
 }
 
-LayerPtr Embedding::quantize_dynamic(const Scheme&, const Backend*) const {
+[[gnu::cold]] LayerPtr Embedding::quantize_dynamic(const Scheme&, const Backend*) const {
   return quantized() ? nullptr : std::make_shared<const Embedding>(from_float(*this));
 }
 
@@ -86,7 +91,7 @@ std::int64_t Embedding::embedding_dim() const noexcept { return core_->cols; }
 bool Embedding::quantized() const noexcept { return !core_->quantized.scales.empty(); }
 Shape Embedding::output_shape(const Shape& x) const { return core_->output_shape(x); }
 
-Weight Embedding::weight() const {
+[[gnu::cold]] Weight Embedding::weight() const {
   const auto core = core_;
   const auto copy = [](const auto& values, std::int64_t cols, std::int64_t first, std::int64_t count, auto* out) {
     const auto width = static_cast<std::size_t>(cols);
@@ -105,8 +110,8 @@ Weight Embedding::weight() const {
 
 namespace {
 
-void describe_embedding(std::int64_t num_embeddings, std::int64_t embedding_dim, bool quantized,
-                        LayerVisitor& visitor) {
+[[gnu::cold]] void describe_embedding(std::int64_t num_embeddings, std::int64_t embedding_dim, bool quantized,
+                                      LayerVisitor& visitor) {
   const auto print = quantized ? LayerField::Print::named : LayerField::Print::value;
   visitor.begin("embedding", quantized ? "QuantizedEmbedding" : "Embedding");
   visitor.field({"num_embeddings", num_embeddings, print});
@@ -116,7 +121,7 @@ void describe_embedding(std::int64_t num_embeddings, std::int64_t embedding_dim,
   visitor.field({"qscheme", detail::qscheme(Scheme::per_row()), print, false, false});
 }
 
-Weight read_embedding(LayerSource& source) {
+[[gnu::cold]] Weight read_embedding(LayerSource& source) {
   const std::int64_t num_embeddings = source.size("num_embeddings", "weight", 0);
   const std::int64_t embedding_dim = source.size("embedding_dim", "weight", 1);
   source.ignore("padding_idx");
@@ -125,16 +130,16 @@ Weight read_embedding(LayerSource& source) {
 
 }  // namespace
 
-void Embedding::describe(LayerVisitor& visitor) const {
+[[gnu::cold]] void Embedding::describe(LayerVisitor& visitor) const {
   describe_embedding(num_embeddings(), embedding_dim(), quantized(), visitor);
   visitor.weight("weight", weight());
 }
 
-LayerPtr detail::make_embedding(LayerSource& source) {
+[[gnu::cold]] LayerPtr detail::make_embedding(LayerSource& source) {
   return std::make_shared<const Embedding>(read_embedding(source));
 }
 
-LayerOutline detail::outline_embedding(LayerSource& source) {
+[[gnu::cold]] LayerOutline detail::outline_embedding(LayerSource& source) {
   read_embedding(source);
   const auto [rows, cols] = source.matrix("weight");
   check_lone_matrix(source, rows, cols);

@@ -16,18 +16,18 @@ Shape Flatten::output_shape(const Shape& x) const {
 
 void Flatten::forward(ConstTensorView x, TensorView y, Workspace&, LayerState*) const {
   const Shape expected = output_shape(x.shape);
-  if (!(y.shape == expected)) detail::check_shape(false, "Flatten: the output", y.shape, to_string(expected).c_str());
+  if (!(y.shape == expected)) detail::check_shape(false, "Flatten: the output", y.shape, expected);
   detail::check_data(x.data, "Flatten: the input", x.shape);
   detail::check_data(y.data, "Flatten: the output", y.shape);
   std::copy_n(x.data, x.shape.elements(), y.data);
 }
 
-void Flatten::describe(LayerVisitor& visitor) const {
+[[gnu::cold]] void Flatten::describe(LayerVisitor& visitor) const {
   visitor.begin("flatten", "Flatten");
   visitor.field({"start_dim", std::int64_t{1}, LayerField::Print::named, true, false});
   visitor.field({"end_dim", std::int64_t{-1}, LayerField::Print::named, true, false});
 }
 
-LayerPtr detail::make_flatten(LayerSource&) { return std::make_shared<const Flatten>(); }
+[[gnu::cold]] LayerPtr detail::make_flatten(LayerSource&) { return std::make_shared<const Flatten>(); }
 
 }  // namespace bytegate

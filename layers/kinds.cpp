@@ -11,12 +11,11 @@ namespace detail {
 
 void check_lone_matrix(const LayerSource& source, std::int64_t rows, std::int64_t cols) {
   if (const std::vector<std::string> others = source.others(); !others.empty()) {
-    source.fail("has \"" + others.front() + "\" besides the tensors of such a layer");
+    source.fail({"has \"", others.front(), "\" besides the tensors of such a layer"});
   }
-  if (rows == 0 || cols == 0) source.fail("has a weight without elements");
+  if (rows == 0 || cols == 0) source.fail({"has a weight without elements"});
   if (cols > static_cast<std::int64_t>(kMaxK)) {
-    source.fail("has a weight of " + std::to_string(cols) + " columns; at most " + std::to_string(kMaxK) +
-                " are accepted");
+    source.fail({"has a weight of ", cols, " columns; at most ", kMaxK, " are accepted"});
   }
 }
 

@@ -4,6 +4,11 @@
 
 namespace bytegate {
 
+void LayerSource::fail(detail::TextParts message) const {
+  fail(detail::join_text(message));
+  __builtin_unreachable();
+}
+
 void LayerVisitor::begin(std::string_view, std::string_view) {}
 void LayerVisitor::field(const LayerField&) {}
 void LayerVisitor::scheme(const Scheme&) {}
@@ -11,10 +16,10 @@ void LayerVisitor::weight(const std::string&, const Weight&) {}
 void LayerVisitor::tensor(const std::string&, const Tensor&) {}
 
 void Layer::forward(ConstTensorView, TensorView, Workspace&, LayerState*) const {
-  throw Error(ErrorCode::invalid_argument, to_string(*this) + " takes indices, not floats");
+  detail::throw_error(ErrorCode::invalid_argument, {to_string(*this), " takes indices, not floats"});
 }
 void Layer::forward(IndexView, TensorView, Workspace&, LayerState*) const {
-  throw Error(ErrorCode::invalid_argument, to_string(*this) + " takes floats, not indices");
+  detail::throw_error(ErrorCode::invalid_argument, {to_string(*this), " takes floats, not indices"});
 }
 LayerPtr Layer::quantize_dynamic(const Scheme&, const Backend*) const { return nullptr; }
 
@@ -32,7 +37,7 @@ class Printer final : public LayerVisitor {
   void field(const LayerField& f) override {
     if (f.print == Print::never || (f.print == Print::named_unless_default && f.is_default)) return;
     if (text_.back() != '(') text_ += ", ";
-    if (f.print != Print::value) text_ += std::string(f.name) + "=";
+    if (f.print != Print::value) detail::append_text(text_, {f.name, "="});
     if (const auto* truth = std::get_if<bool>(&f.value)) {
       text_ += *truth ? "True" : "False";
     } else if (const auto* number = std::get_if<std::int64_t>(&f.value)) {

@@ -28,7 +28,8 @@ const Kernels& kernels_of(const Backend& backend, const Weight& weight) {
 
 class LinearCore {
  public:
-  LinearCore(const Weight& weight, ConstTensorView bias, const Scheme& how, bool fused_relu, const Backend* on)
+  [[gnu::cold]] LinearCore(const Weight& weight, ConstTensorView bias, const Scheme& how, bool fused_relu,
+                           const Backend* on)
       : backend(&check_backend(on)),
         scheme(weight.quantized() ? std::optional(how) : std::nullopt),
         relu(fused_relu),
@@ -44,9 +45,14 @@ class LinearCore {
   std::int64_t out_features() const noexcept { return static_cast<std::int64_t>(weights.view().n); }
   Shape output_shape(const Shape& x) const {
     if (x.rank() == 0 || x.back() != in_features()) {
-      check_shape(false, "Linear: the input", x, ("[..., " + std::to_string(in_features()) + "]").c_str());
+      fail_input(x);
     }
     return x.with_back(out_features());
+  }
+
+  [[noreturn, gnu::cold, gnu::noinline]] void fail_input(const Shape& x) const {
+    check_shape(false, "Linear: the input", x, join_text({"[..., ", in_features(), "]"}));
+    __builtin_unreachable();
   }
 
   const Backend* const backend;
@@ -70,7 +76,7 @@ class LinearCore {
 
 void LinearCore::forward(ConstTensorView x, TensorView y, WorkspaceImpl& workspace) const {
   const Shape expected = output_shape(x.shape);
-  if (!(y.shape == expected)) check_shape(false, "Linear: the output", y.shape, to_string(expected).c_str());
+  if (!(y.shape == expected)) check_shape(false, "Linear: the output", y.shape, expected);
   check_data(x.data, "Linear: the input", x.shape);
   check_data(y.data, "Linear: the output", y.shape);
   const std::size_t k = weights.view().k, n = weights.view().n;
@@ -133,17 +139,17 @@ void LinearCore::forward_part(const float* x, float* y, Range rows, Range panels
 
 namespace {
 
-std::shared_ptr<const LinearCore> make_core(const Weight& weight, ConstTensorView bias, const Scheme& scheme, bool relu,
-                                            const Backend* backend) {
+[[gnu::cold]] std::shared_ptr<const LinearCore> make_core(const Weight& weight, ConstTensorView bias,
+                                                          const Scheme& scheme, bool relu, const Backend* backend) {
   if (bias.data) {
     const Shape expected{weight.rows()};
-    check_shape(bias.shape == expected, "Linear: the bias", bias.shape, to_string(expected).c_str());
+    check_shape(bias.shape == expected, "Linear: the bias", bias.shape, expected);
     if (weight.quantized()) check_finite({bias.data, bias.shape.elements()}, "Linear: the bias");
   }
   return std::make_shared<const LinearCore>(weight, bias, scheme, relu, backend);
 }
 
-Weight view_weight(ConstTensorView weight) {
+[[gnu::cold]] Weight view_weight(ConstTensorView weight) {
   check_shape(weight.shape.rank() == 2, "Linear: the weight", weight.shape, "[out_features, in_features]");
   check_data(weight.data, "Linear: the weight", weight.shape);
   return Weight::view(weight);
@@ -152,20 +158,22 @@ Weight view_weight(ConstTensorView weight) {
 }  // namespace
 }  // namespace detail
 
-Linear::Linear(ConstTensorView weight, ConstTensorView bias, bool relu, const Backend* backend)
+[[gnu::cold]] Linear::Linear(ConstTensorView weight, ConstTensorView bias, bool relu, const Backend* backend)
     : core_(detail::make_core(detail::view_weight(weight), bias, {}, relu, backend)) {}
 
-Linear::Linear(const Weight& weight, ConstTensorView bias, const Scheme& scheme, bool relu, const Backend* backend)
+[[gnu::cold]] Linear::Linear(const Weight& weight, ConstTensorView bias, const Scheme& scheme, bool relu,
+                             const Backend* backend)
     : core_(detail::make_core(weight, bias, scheme, relu, backend)) {}
 
-Linear Linear::from_float(const Linear& linear, const Scheme& scheme, const Backend* backend) {
-  if (linear.quantized()) throw Error(ErrorCode::invalid_argument, "Linear::from_float: the layer is int8 already");
+[[gnu::cold]] Linear Linear::from_float(const Linear& linear, const Scheme& scheme, const Backend* backend) {
+  if (linear.quantized())
+    detail::throw_error(ErrorCode::invalid_argument, {"Linear::from_float: the layer is int8 already"});
   const std::optional<Tensor> bias = linear.bias();
   return {Weight::quantizing(linear.weight(), scheme), bias ? bias->view() : ConstTensorView{}, scheme, linear.relu(),
           backend ? backend : &linear.backend()};
 }
 
-LayerPtr Linear::quantize_dynamic(const Scheme& scheme, const Backend* backend) const {
+[[gnu::cold]] LayerPtr Linear::quantize_dynamic(const Scheme& scheme, const Backend* backend) const {
   return quantized() ? nullptr : std::make_shared<const Linear>(from_float(*this, scheme, backend));
 }
 
@@ -175,7 +183,7 @@ void Linear::forward(ConstTensorView x, TensorView y, Workspace& workspace) cons
 void Linear::forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState*) const {
   core_->forward(x, y, workspace.impl());
 }
-Tensor Linear::forward(const Tensor& x) const {
+[[gnu::cold]] Tensor Linear::forward(const Tensor& x) const {
   Workspace workspace;
   Tensor y(output_shape(x.shape));
   forward(x.view(), y.view(), workspace);
@@ -187,8 +195,8 @@ std::int64_t Linear::out_features() const noexcept { return core_->out_features(
 bool Linear::relu() const noexcept { return core_->relu; }
 bool Linear::quantized() const noexcept { return core_->scheme.has_value(); }
 const std::optional<Scheme>& Linear::scheme() const noexcept { return core_->scheme; }
-Weight Linear::weight() const { return core_->weights.unpack(core_); }
-std::optional<Tensor> Linear::bias() const {
+[[gnu::cold]] Weight Linear::weight() const { return core_->weights.unpack(core_); }
+[[gnu::cold]] std::optional<Tensor> Linear::bias() const {
   if (!core_->has_bias) return std::nullopt;
   return Tensor(Shape{out_features()}, core_->weights.unpack_bias());
 }
@@ -205,7 +213,7 @@ struct LinearFields {
   bool relu;
 };
 
-void describe_linear(const LinearFields& fields, bool quantized, LayerVisitor& visitor) {
+[[gnu::cold]] void describe_linear(const LinearFields& fields, bool quantized, LayerVisitor& visitor) {
   using Print = LayerField::Print;
   visitor.begin("linear", quantized ? "DynamicQuantizedLinear" : "Linear");
   visitor.field({"in_features", fields.in_features, Print::named});
@@ -214,14 +222,14 @@ void describe_linear(const LinearFields& fields, bool quantized, LayerVisitor& v
   visitor.field({"relu", fields.relu, Print::named_unless_default, !fields.relu});
 }
 
-LinearFields read_linear_fields(LayerSource& source) {
+[[gnu::cold]] LinearFields read_linear_fields(LayerSource& source) {
   return {source.size("in_features", "weight", 1), source.size("out_features", "weight", 0),
           source.flag("bias", true, "bias"), source.flag("relu", false)};
 }
 
 }  // namespace
 
-void Linear::describe(LayerVisitor& visitor) const {
+[[gnu::cold]] void Linear::describe(LayerVisitor& visitor) const {
   describe_linear({in_features(), out_features(), core_->has_bias, relu()}, quantized(), visitor);
   if (quantized()) {
     visitor.field({"dtype", "qint8", LayerField::Print::named});
@@ -232,7 +240,7 @@ void Linear::describe(LayerVisitor& visitor) const {
   if (const std::optional<Tensor> b = bias()) visitor.tensor("bias", *b);
 }
 
-LayerPtr detail::make_linear(LayerSource& source) {
+[[gnu::cold]] LayerPtr detail::make_linear(LayerSource& source) {
   const LinearFields fields = read_linear_fields(source);
   Tensor bias;
   if (fields.bias) bias = source.floats("bias", Shape{fields.out_features});
@@ -242,7 +250,7 @@ LayerPtr detail::make_linear(LayerSource& source) {
                                         source.backend());
 }
 
-LayerOutline detail::outline_linear(LayerSource& source) {
+[[gnu::cold]] LayerOutline detail::outline_linear(LayerSource& source) {
   const LinearFields fields = read_linear_fields(source);
   source.weight("weight", fields.out_features, fields.in_features);
   if (fields.bias) source.floats("bias", Shape{fields.out_features});

@@ -39,9 +39,9 @@ void check_patterns(const std::vector<std::string>& patterns, const std::vector<
     const auto matches = [&](const NamedLayer& l) { return detail::matches_pattern(pattern, l.name); };
     if (std::ranges::any_of(layers, matches)) continue;
     std::string names;
-    for (const NamedLayer& l : layers) names += (names.empty() ? "" : ", ") + l.name;
-    throw Error(ErrorCode::invalid_argument, std::string("quantize_dynamic: the ") + what + " pattern '" + pattern +
-                                                 "' matches no layer; there are: " + names);
+    for (const NamedLayer& l : layers) detail::append_text(names, {names.empty() ? "" : ", ", l.name});
+    detail::throw_error(ErrorCode::invalid_argument, {"quantize_dynamic: the ", what, " pattern '", pattern,
+                                                      "' matches no layer; there are: ", names});
   }
 }
 
@@ -50,9 +50,9 @@ void check_kinds(const std::vector<std::string>& kinds, const std::vector<NamedL
     const auto is_kind = [&](const NamedLayer& l) { return kind_of(*l.layer) == kind; };
     if (find_kind(kind) || std::ranges::any_of(layers, is_kind)) continue;
     std::string names;
-    for (const LayerKind& known : layer_kinds()) names += (names.empty() ? "" : ", ") + std::string(known.name);
-    throw Error(ErrorCode::invalid_argument,
-                "quantize_dynamic: there is no kind of layer '" + kind + "'; accepted: " + names);
+    for (const LayerKind& known : layer_kinds()) detail::append_text(names, {names.empty() ? "" : ", ", known.name});
+    detail::throw_error(ErrorCode::invalid_argument,
+                        {"quantize_dynamic: there is no kind of layer '", kind, "'; accepted: ", names});
   }
 }
 
@@ -77,7 +77,7 @@ std::vector<NamedLayer> quantize_dynamic(const std::vector<NamedLayer>& layers, 
     try {
       if (LayerPtr q = layer->quantize_dynamic(options.scheme, options.backend)) layer = std::move(q);
     } catch (const Error& e) {
-      throw Error(e.code(), "layer '" + name + "': " + e.what());
+      detail::throw_error(e.code(), {"layer '", name, "': ", e.what()});
     }
   }
   return quantized;

@@ -7,7 +7,7 @@
 namespace bytegate {
 
 void ReLU::forward(ConstTensorView x, TensorView y) const {
-  if (!(x.shape == y.shape)) detail::check_shape(false, "ReLU: the output", y.shape, to_string(x.shape).c_str());
+  if (!(x.shape == y.shape)) detail::check_shape(false, "ReLU: the output", y.shape, x.shape);
   detail::check_data(x.data, "ReLU: the input", x.shape);
   detail::check_data(y.data, "ReLU: the output", y.shape);
   const detail::FloatEnvironment environment;  // comparisons depend on whether operands are flushed
@@ -16,9 +16,9 @@ void ReLU::forward(ConstTensorView x, TensorView y) const {
 }
 void ReLU::forward(ConstTensorView x, TensorView y, Workspace&, LayerState*) const { forward(x, y); }
 
-void ReLU::describe(LayerVisitor& visitor) const { visitor.begin("relu", "ReLU"); }
+[[gnu::cold]] void ReLU::describe(LayerVisitor& visitor) const { visitor.begin("relu", "ReLU"); }
 
-LayerPtr detail::make_relu(LayerSource& source) {
+[[gnu::cold]] LayerPtr detail::make_relu(LayerSource& source) {
   source.ignore("inplace");
   return std::make_shared<const ReLU>();
 }

@@ -10,8 +10,8 @@
 namespace bytegate {
 
 void Sequential::add(std::string name, LayerPtr layer) {
-  const auto refuse = [&](const std::string& why) {
-    throw Error(ErrorCode::invalid_argument, "Sequential: the layer '" + name + "' " + why);
+  const auto refuse = [&](const char* why) {
+    detail::throw_error(ErrorCode::invalid_argument, {"Sequential: the layer '", name, "' ", why});
   };
   if (!layer) refuse("is null");
   if (name.empty()) refuse("needs a name");
@@ -26,7 +26,7 @@ Shape Sequential::output_shape(const Shape& x) const {
     try {
       shape = layer->output_shape(shape);
     } catch (const Error& e) {
-      throw Error(e.code(), "layer '" + name + "': " + e.what());
+      detail::throw_error(e.code(), {"layer '", name, "': ", e.what()});
     }
   }
   return shape;
@@ -38,8 +38,8 @@ namespace {
 void prepare_state(const std::vector<NamedLayer>& layers, Shape x, ModelState& state) {
   if (state.layers.size() == layers.size()) return;
   if (!state.layers.empty()) {
-    throw Error(ErrorCode::invalid_argument, "the state of " + std::to_string(state.layers.size()) +
-                                                 " layers for a model that has " + std::to_string(layers.size()));
+    detail::throw_error(ErrorCode::invalid_argument,
+                        {"the state of ", state.layers.size(), " layers for a model that has ", layers.size()});
   }
   ModelState zeros;
   for (const auto& [name, layer] : layers) {
@@ -95,12 +95,12 @@ void run(const std::vector<NamedLayer>& layers, View input, TensorView y, Worksp
 
 void Sequential::prepare(const Shape& x, ConstTensorView y, bool indices, ModelState* state) const {
   if (indices != takes_indices()) {
-    throw Error(ErrorCode::invalid_argument,
-                indices ? "this model does not begin with an Embedding and takes floats, not indices"
-                        : "this model begins with an Embedding and takes indices, not floats");
+    detail::throw_error(ErrorCode::invalid_argument,
+                        {indices ? "this model does not begin with an Embedding and takes floats, not indices"
+                                 : "this model begins with an Embedding and takes indices, not floats"});
   }
   const Shape expected = output_shape(x);
-  if (!(y.shape == expected)) detail::check_shape(false, "the model's output", y.shape, to_string(expected).c_str());
+  if (!(y.shape == expected)) detail::check_shape(false, "the model's output", y.shape, expected);
   detail::check_data(y.data, "the model's output", y.shape);
   if (state) prepare_state(layers_, x, *state);
 }
@@ -127,9 +127,9 @@ Tensor Sequential::forward(const Tensor& x) const {
 }
 
 std::string to_string(const Sequential& model) {
-  std::string out = model.name() + "(";
-  for (const auto& [name, layer] : model.layers()) out += "\n  (" + name + "): " + to_string(*layer);
-  return out + (model.layers().empty() ? ")" : "\n)");
+  std::string out = detail::join_text({model.name(), "("});
+  for (const auto& [name, layer] : model.layers()) detail::append_text(out, {"\n  (", name, "): ", to_string(*layer)});
+  return detail::join_text({out, model.layers().empty() ? ")" : "\n)"});
 }
 
 std::ostream& operator<<(std::ostream& out, const Sequential& model) { return out << to_string(model); }

@@ -4,6 +4,7 @@
 
 #include <bytegate/backends.h>
 #include <bytegate/config.h>
+#include <bytegate/error.h>
 #include <bytegate/scheme.h>
 #include <bytegate/tensor.h>
 #include <bytegate/weight.h>
@@ -136,6 +137,8 @@ class LayerSource {
   virtual const Backend* backend() const = 0;
   /// Throws Error (bad_file): "layer NAME MESSAGE". The message has the layer for its subject: "has 2 biases".
   [[noreturn]] virtual void fail(const std::string& message) const = 0;
+  /// The same with a message in parts: `fail({"has ", count, " biases"})`.
+  [[noreturn]] void fail(detail::TextParts message) const;
 };
 
 /// What the fields and the shapes of the tensors tell of a layer.

@@ -30,13 +30,19 @@ class Weight {
   using FloatReader = std::function<void(std::int64_t first, std::int64_t count, float* out)>;
   using Int8Reader = std::function<void(std::int64_t first, std::int64_t count, std::int8_t* out)>;
 
-  Weight() = default;
+  Weight();
+  Weight(const Weight&);
+  Weight(Weight&&) noexcept;
+  Weight& operator=(const Weight&);
+  Weight& operator=(Weight&&) noexcept;
+  ~Weight();
   /// A float matrix [rows, cols]. An empty tensor makes an empty weight.
   Weight(Tensor weight);
   Weight(QuantizedWeight weight);
   Weight(std::int64_t rows, std::int64_t cols, FloatReader read);
   Weight(std::int64_t rows, std::int64_t cols, std::vector<float> scales, Int8Reader read);
-  /// A float matrix quantized by the scheme while it is read. Reading throws Error (invalid_argument) for NaN or infinity.
+  /// A float matrix quantized by the scheme while it is read. Reading throws Error (invalid_argument) for NaN or
+  /// infinity.
   static Weight quantizing(Weight floats, const Scheme& scheme);
   /// A view of a float matrix [rows, cols] that must outlive the weight.
   static Weight view(ConstTensorView weight);
@@ -61,7 +67,7 @@ class Weight {
 
   std::int64_t rows_ = 0;
   std::int64_t cols_ = 0;
-  std::shared_ptr<const std::vector<float>> scales_ = no_scales();
+  std::shared_ptr<const std::vector<float>> scales_;
   FloatReader floats_;
   Int8Reader int8s_;
 };

@@ -13,42 +13,42 @@ bool is_finite(float v) noexcept { return (std::bit_cast<std::uint32_t>(v) & 0x7
 
 }  // namespace
 
-void check_shape(bool ok, const char* what, const Shape& shape, const char* expected) {
+void check_shape(bool ok, TextPart what, const Shape& shape, TextPart expected) {
   if (ok) return;
-  throw Error(ErrorCode::shape_mismatch,
-              std::string(what) + " has shape " + to_string(shape) + ", expected " + expected);
+  throw_error(ErrorCode::shape_mismatch, {what, " has shape ", TextPart::list(shape.dims()), ", expected ", expected});
 }
 
-void check_data(const void* data, const char* what, const Shape& shape) {
+void check_shape(bool ok, TextPart what, const Shape& shape, const Shape& expected) {
+  check_shape(ok, what, shape, TextPart::list(expected.dims()));
+}
+
+void check_data(const void* data, TextPart what, const Shape& shape) {
   if (data || shape.elements() == 0) return;
-  throw Error(ErrorCode::invalid_argument,
-              std::string(what) + " is null, expected a tensor of shape " + to_string(shape));
+  throw_error(ErrorCode::invalid_argument, {what, " is null, expected a tensor of shape ", TextPart::list(shape.dims())});
 }
 
-void check_finite(std::span<const float> values, const char* what, std::size_t first) {
+void check_finite(std::span<const float> values, TextPart what, std::size_t first) {
   const auto bad = std::ranges::find_if_not(values, is_finite);
   if (bad == values.end()) return;
   const std::size_t element = first + static_cast<std::size_t>(bad - values.begin());
-  throw Error(ErrorCode::invalid_argument, std::string(what) + " holds NaN or infinity at element " +
-                                               std::to_string(element) + "; only finite values can be quantized");
+  throw_error(ErrorCode::invalid_argument,
+              {what, " holds NaN or infinity at element ", element, "; only finite values can be quantized"});
 }
 
-void check_scales(std::span<const float> scales, std::int64_t rows, const char* what) {
+void check_scales(std::span<const float> scales, std::int64_t rows, TextPart what) {
   if (scales.size() != 1 && scales.size() != static_cast<std::size_t>(rows)) {
-    throw Error(ErrorCode::shape_mismatch, std::string(what) + " has " + std::to_string(scales.size()) +
-                                               " scales, expected 1 or " + std::to_string(rows));
+    throw_error(ErrorCode::shape_mismatch, {what, " has ", scales.size(), " scales, expected 1 or ", rows});
   }
   check_finite(scales, what);
   if (std::ranges::any_of(scales, [](float s) { return s < 0; })) {
-    throw Error(ErrorCode::invalid_argument, std::string(what) + " has a negative scale; scales are 0 or more");
+    throw_error(ErrorCode::invalid_argument, {what, " has a negative scale; scales are 0 or more"});
   }
 }
 
-void check_quantized(const QuantizedWeight& weight, const char* what) {
+void check_quantized(const QuantizedWeight& weight, TextPart what) {
   const Shape shape{weight.rows, weight.cols};
   if (weight.data.size() != shape.elements()) {
-    throw Error(ErrorCode::shape_mismatch, std::string(what) + " has " + std::to_string(weight.data.size()) +
-                                               " values for shape " + to_string(shape));
+    throw_error(ErrorCode::shape_mismatch, {what, " has ", weight.data.size(), " values for shape ", TextPart::list(shape.dims())});
   }
   check_scales(weight.scales, weight.rows, what);
 }

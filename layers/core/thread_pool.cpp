@@ -13,7 +13,7 @@ std::atomic<unsigned>& fork_count() noexcept {
   return count;
 }
 
-unsigned watch_forks() {
+[[gnu::cold]] unsigned watch_forks() {
   // If the handler cannot be registered (no memory), a child of fork() is not told apart, as the C library tells
   // nobody.
   [[maybe_unused]] static const int registered =
@@ -34,7 +34,8 @@ void wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t old)
 
 }  // namespace
 
-ThreadPool::ThreadPool(std::size_t count) : workers_(new std::vector<std::thread>), forks_(watch_forks()) {
+[[gnu::cold]] ThreadPool::ThreadPool(std::size_t count)
+    : workers_(new std::vector<std::thread>), forks_(watch_forks()) {
   workers_->reserve(count - 1);
   try {
     for (std::size_t i = 1; i < count; ++i) workers_->emplace_back([this, i] { work(i); });
@@ -44,13 +45,13 @@ ThreadPool::ThreadPool(std::size_t count) : workers_(new std::vector<std::thread
   }
 }
 
-ThreadPool::~ThreadPool() { stop(); }
+[[gnu::cold]] ThreadPool::~ThreadPool() { stop(); }
 
 std::size_t ThreadPool::usable() const noexcept {
   return fork_count().load(std::memory_order_relaxed) == forks_ ? workers_->size() + 1 : 1;
 }
 
-void ThreadPool::stop() noexcept {
+[[gnu::cold]] void ThreadPool::stop() noexcept {
   if (fork_count().load(std::memory_order_relaxed) != forks_) {
     // The threads are the parent's: they can be neither joined nor detached here. Their handles are leaked.
     static_cast<void>(workers_.release());

@@ -6,8 +6,8 @@ namespace bytegate {
 
 Workspace::Workspace(int num_threads) {
   if (num_threads < 1 || num_threads > 256) {
-    throw Error(ErrorCode::invalid_argument,
-                "a workspace of " + std::to_string(num_threads) + " threads: 1 to 256 are accepted");
+    detail::throw_error(ErrorCode::invalid_argument,
+                        {"a workspace of ", num_threads, " threads: 1 to 256 are accepted"});
   }
   impl_ = std::make_unique<detail::WorkspaceImpl>(static_cast<std::size_t>(num_threads));
 }

@@ -61,16 +61,16 @@ void pack_rows(const Weight& weight, const PackedLayout& layout, const ChannelOr
 
 }  // namespace
 
-PackedWeights::PackedWeights(const Kernels& kernels, const PackedLayout& layout, const ChannelOrder& order,
-                             const Weight& weight, std::span<const float> bias, bool raw_accumulators)
+[[gnu::cold]] PackedWeights::PackedWeights(const Kernels& kernels, const PackedLayout& layout,
+                                           const ChannelOrder& order, const Weight& weight, std::span<const float> bias,
+                                           bool raw_accumulators)
     : kernels_(&kernels),
       layout_(layout),
       order_(order),
       one_scale_(weight.quantized() && weight.scales().size() == 1) {
   if (weight.cols() > static_cast<std::int64_t>(kMaxK)) {
-    throw Error(ErrorCode::invalid_argument, "a weight of " + std::to_string(weight.cols()) +
-                                                 " input features: at most " + std::to_string(kMaxK) +
-                                                 " keep the int32 sums exact");
+    throw_error(ErrorCode::invalid_argument,
+                {"a weight of ", weight.cols(), " input features: at most ", kMaxK, " keep the int32 sums exact"});
   }
   view_.n = order.rows();
   view_.k = static_cast<std::size_t>(weight.cols());
@@ -80,7 +80,7 @@ PackedWeights::PackedWeights(const Kernels& kernels, const PackedLayout& layout,
   for (std::size_t row = 0; row < bias.size(); ++row) bias_[order.channel(row)] = bias[row];
 }
 
-void PackedWeights::allocate(bool raw_accumulators) {
+[[gnu::cold]] void PackedWeights::allocate(bool raw_accumulators) {
   const std::size_t data_bytes = round_up(channels() * view_.k_groups * layout_.kr * kernels_->rhs_size, kAlignment);
   const std::size_t array_bytes = round_up(channels() * sizeof(float), kAlignment);
   const std::size_t arrays = raw_accumulators ? 5 : 3;
@@ -140,7 +140,7 @@ void unpack_rows(const PackedMatrix& view, const PackedLayout& layout, const Cha
 
 }  // namespace
 
-Weight PackedWeights::unpack(std::shared_ptr<const void> owner) const {
+[[gnu::cold]] Weight PackedWeights::unpack(std::shared_ptr<const void> owner) const {
   const auto rows = static_cast<std::int64_t>(view_.n), cols = static_cast<std::int64_t>(view_.k);
   if (kernels_->rhs_size == sizeof(float)) {
     return Weight(rows, cols, [this, owner](std::int64_t first, std::int64_t count, float* out) {
@@ -154,7 +154,7 @@ Weight PackedWeights::unpack(std::shared_ptr<const void> owner) const {
   });
 }
 
-std::vector<float> PackedWeights::unpack_bias() const {
+[[gnu::cold]] std::vector<float> PackedWeights::unpack_bias() const {
   std::vector<float> bias(view_.n);
   for (std::size_t row = 0; row < bias.size(); ++row) bias[row] = bias_[order_.channel(row)];
   return bias;

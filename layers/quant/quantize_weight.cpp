@@ -26,8 +26,8 @@ float absmax(std::span<const float> values, std::size_t first_element) {
   return std::bit_cast<float>(max);
 }
 
-/// The integer nearest to v, to even at a tie, in lo..127. |v| is far below 2^31: w / s is at most 127.5 times what rounding
-/// can add to it. Clamped as an integer, which compilers vectorize.
+/// The integer nearest to v, to even at a tie, in lo..127. |v| is far below 2^31: w / s is at most 127.5 times what
+/// rounding can add to it. Clamped as an integer, which compilers vectorize.
 template <class Float>
 std::int8_t rounded(Float v, std::int32_t lo) {
   constexpr Float shift = sizeof(Float) == 8 ? 6755399441055744.0 : 12582912.0f;  // 1.5 * 2^52 or 2^23: a unit of 1
@@ -57,8 +57,9 @@ float scale_of(float max, const Scheme& scheme) {
 
 }  // namespace
 
-Weight Weight::quantizing(Weight floats, const Scheme& scheme) {
-  if (floats.quantized()) throw Error(ErrorCode::invalid_argument, "Weight::quantizing: the weight is int8 already");
+[[gnu::cold]] Weight Weight::quantizing(Weight floats, const Scheme& scheme) {
+  if (floats.quantized())
+    detail::throw_error(ErrorCode::invalid_argument, {"Weight::quantizing: the weight is int8 already"});
   const auto cols = static_cast<std::size_t>(floats.cols());
   const auto scales = std::make_shared<std::vector<float>>();
   if (scheme.per_channel()) {
@@ -93,11 +94,11 @@ Weight Weight::quantizing(Weight floats, const Scheme& scheme) {
   return result;
 }
 
-QuantizedWeight quantize_weight(const Weight& weight, const Scheme& scheme) {
+[[gnu::cold]] QuantizedWeight quantize_weight(const Weight& weight, const Scheme& scheme) {
   return Weight::quantizing(weight, scheme).int8s();
 }
 
-QuantizedWeight quantize_weight(ConstTensorView weight, const Scheme& scheme) {
+[[gnu::cold]] QuantizedWeight quantize_weight(ConstTensorView weight, const Scheme& scheme) {
   return quantize_weight(Weight::view(weight), scheme);
 }
 

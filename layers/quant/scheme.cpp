@@ -4,8 +4,8 @@ namespace bytegate {
 
 Scheme Scheme::torch(bool per_channel, int activation_bits) {
   if (activation_bits != 7 && activation_bits != 8) {
-    throw Error(ErrorCode::invalid_argument,
-                "Scheme::torch: activation_bits is " + std::to_string(activation_bits) + ", accepted are 7 and 8");
+    detail::throw_error(ErrorCode::invalid_argument,
+                        {"Scheme::torch: activation_bits is ", activation_bits, ", accepted are 7 and 8"});
   }
   Scheme scheme;
   scheme.torch_ = true;
@@ -16,8 +16,8 @@ Scheme Scheme::torch(bool per_channel, int activation_bits) {
 
 std::string to_string(const Scheme& scheme) {
   if (!scheme.is_torch()) return "per_row";
-  return std::string("torch_per_") + (scheme.per_channel() ? "channel_" : "tensor_") +
-         std::to_string(scheme.activation_bits()) + "bit";
+  return detail::join_text(
+      {"torch_per_", scheme.per_channel() ? "channel_" : "tensor_", scheme.activation_bits(), "bit"});
 }
 
 Scheme parse_scheme(std::string_view name) {
@@ -27,9 +27,9 @@ Scheme parse_scheme(std::string_view name) {
   for (const Scheme& scheme : {Scheme::per_row(), Scheme::torch(false, 8), Scheme::torch(false, 7),
                                Scheme::torch(true, 8), Scheme::torch(true, 7)}) {
     if (name == to_string(scheme)) return scheme;
-    names += ", " + to_string(scheme);
+    detail::append_text(names, {", ", to_string(scheme)});
   }
-  throw Error(ErrorCode::invalid_argument, "there is no scheme '" + std::string(name) + "'; accepted: " + names);
+  detail::throw_error(ErrorCode::invalid_argument, {"there is no scheme '", name, "'; accepted: ", names});
 }
 
 }  // namespace bytegate

@@ -28,7 +28,14 @@ std::shared_ptr<const std::vector<float>> Weight::no_scales() {
   return none;
 }
 
-Weight::Weight(Tensor weight) {
+Weight::Weight() : scales_(no_scales()) {}
+Weight::Weight(const Weight&) = default;
+Weight::Weight(Weight&&) noexcept = default;
+Weight& Weight::operator=(const Weight&) = default;
+Weight& Weight::operator=(Weight&&) noexcept = default;
+Weight::~Weight() = default;
+
+Weight::Weight(Tensor weight) : Weight() {
   if (weight.data.empty() && weight.shape.rank() == 0) return;
   check_matrix(weight.shape);
   const auto owned = std::make_shared<const Tensor>(std::move(weight));
@@ -40,8 +47,10 @@ Weight::Weight(Tensor weight) {
   };
 }
 
-Weight::Weight(QuantizedWeight weight) : rows_(weight.rows), cols_(weight.cols) {
+Weight::Weight(QuantizedWeight weight) : Weight() {
   if (weight.data.empty() && weight.rows == 0 && weight.cols == 0) return;
+  rows_ = weight.rows;
+  cols_ = weight.cols;
   detail::check_quantized(weight, "the weight");
   scales_ = std::make_shared<const std::vector<float>>(std::move(weight.scales));
   const auto owned = std::make_shared<const std::vector<std::int8_t>>(std::move(weight.data));
@@ -51,7 +60,7 @@ Weight::Weight(QuantizedWeight weight) : rows_(weight.rows), cols_(weight.cols) 
 }
 
 Weight::Weight(std::int64_t rows, std::int64_t cols, FloatReader read)
-    : rows_(rows), cols_(cols), floats_(std::move(read)) {}
+    : rows_(rows), cols_(cols), scales_(no_scales()), floats_(std::move(read)) {}
 
 Weight::Weight(std::int64_t rows, std::int64_t cols, std::vector<float> scales, Int8Reader read)
     : rows_(rows),
@@ -68,14 +77,14 @@ Weight Weight::view(ConstTensorView weight) {
 }
 
 Tensor Weight::floats() const {
-  if (!floats_) throw Error(ErrorCode::invalid_argument, "the weight is not float32; Weight::int8s reads it");
+  if (!floats_) detail::throw_error(ErrorCode::invalid_argument, {"the weight is not float32; Weight::int8s reads it"});
   Tensor all(Shape{rows_, cols_});
   floats_(0, rows_, all.data.data());
   return all;
 }
 
 QuantizedWeight Weight::int8s() const {
-  if (!int8s_) throw Error(ErrorCode::invalid_argument, "the weight is not int8; Weight::floats reads it");
+  if (!int8s_) detail::throw_error(ErrorCode::invalid_argument, {"the weight is not int8; Weight::floats reads it"});
   QuantizedWeight all{rows_, cols_, std::vector<std::int8_t>(Shape{rows_, cols_}.elements()), {}};
   int8s_(0, rows_, all.data.data());
   all.scales = *scales_;

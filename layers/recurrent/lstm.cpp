@@ -28,7 +28,8 @@ LSTM::LSTM(const LSTMConfig& config, const std::vector<LSTMCell>& cells, const S
     : core_(make_core(config, cells, scheme, backend)) {}
 
 LSTM LSTM::from_float(const LSTM& lstm, const Scheme& scheme, const Backend* backend) {
-  if (lstm.quantized()) throw Error(ErrorCode::invalid_argument, "LSTM::from_float: the layer is int8 already");
+  if (lstm.quantized())
+    detail::throw_error(ErrorCode::invalid_argument, {"LSTM::from_float: the layer is int8 already"});
   std::vector<LSTMCell> cells = lstm.cells();
   for (LSTMCell& cell : cells) {
     cell.weight_ih = Weight::quantizing(cell.weight_ih, scheme);
@@ -49,7 +50,8 @@ void LSTM::forward(ConstTensorView x, TensorView y, const LSTMArgs& args, Worksp
 void LSTM::forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const {
   LSTMArgs args;
   if (state) {
-    if (state->size() != 2) throw Error(ErrorCode::invalid_argument, "LSTM: the state must be two tensors, h and c");
+    if (state->size() != 2)
+      detail::throw_error(ErrorCode::invalid_argument, {"LSTM: the state must be two tensors, h and c"});
     Tensor &h = (*state)[0], &c = (*state)[1];
     args = {h.view(), c.view(), h.view(), c.view(), {}};
   }
@@ -111,12 +113,11 @@ void check_gates(const LayerSource& source, std::int64_t hidden_size) {
   const std::int64_t rows = source.matrix("weight_ih_l0")[0];
   if (rows == 4 * hidden_size) return;
   if (hidden_size > 0 && rows == 3 * hidden_size) {
-    source.fail("has 3 rows of weight_ih_l0 for each hidden unit, as a GRU has; an LSTM has 4");
+    source.fail({"has 3 rows of weight_ih_l0 for each hidden unit, as a GRU has; an LSTM has 4"});
   }
   if (rows == hidden_size)
-    source.fail("has a row of weight_ih_l0 for each hidden unit, as a plain RNN has; an LSTM has 4");
-  source.fail("has " + std::to_string(rows) + " rows of weight_ih_l0 for " + std::to_string(hidden_size) +
-              " hidden units; an LSTM has 4 for each");
+    source.fail({"has a row of weight_ih_l0 for each hidden unit, as a plain RNN has; an LSTM has 4"});
+  source.fail({"has ", rows, " rows of weight_ih_l0 for ", hidden_size, " hidden units; an LSTM has 4 for each"});
 }
 
 LSTMConfig read_lstm_config(LayerSource& source) {
@@ -136,13 +137,12 @@ LSTMConfig read_lstm_config(LayerSource& source) {
   try {
     validate(config);
   } catch (const Error& error) {
-    source.fail(std::string("is not a valid LSTM: ") + error.what());
+    source.fail({"is not a valid LSTM: ", error.what()});
   }
   if (config.num_layers < layers) {
-    source.fail("has num_layers " + std::to_string(config.num_layers) + ", but its tensors are those of " +
-                std::to_string(layers) + " layers");
+    source.fail({"has num_layers ", config.num_layers, ", but its tensors are those of ", layers, " layers"});
   }
-  if (projected && config.proj_size == 0) source.fail("has proj_size 0, but there is a tensor weight_hr_l0");
+  if (projected && config.proj_size == 0) source.fail({"has proj_size 0, but there is a tensor weight_hr_l0"});
   return config;
 }
 
@@ -202,7 +202,7 @@ LayerOutline detail::outline_lstm(LayerSource& source) {
   read_lstm_cells(source, config);
   for (const std::string& tensor : source.others()) {
     if (tensor.starts_with("weight_") || tensor.starts_with("bias_")) {
-      source.fail("has \"" + tensor + "\", which an LSTM like its first layer does not have");
+      source.fail({"has \"", tensor, "\", which an LSTM like its first layer does not have"});
     }
   }
   return {printed([&](LayerVisitor& visitor) { describe_lstm(config, false, visitor); }), config.input_size,

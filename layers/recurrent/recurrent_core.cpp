@@ -8,11 +8,10 @@ namespace bytegate {
 void validate(const RecurrentConfig& c) {
   const auto require = [](bool ok, const char* name, std::int64_t value, const std::string& accepted) {
     if (ok) return;
-    throw Error(ErrorCode::invalid_argument,
-                "LSTM: " + std::string(name) + " is " + std::to_string(value) + ", expected " + accepted);
+    detail::throw_error(ErrorCode::invalid_argument, {"LSTM: ", name, " is ", value, ", expected ", accepted});
   };
   constexpr auto max = static_cast<std::int64_t>(kMaxK);
-  const std::string sizes = "1 to " + std::to_string(max);
+  const std::string sizes = detail::join_text({"1 to ", max});
   require(c.input_size >= 1 && c.input_size <= max, "input_size", c.input_size, sizes);
   require(c.hidden_size >= 1 && c.hidden_size <= max, "hidden_size", c.hidden_size, sizes);
   require(c.num_layers >= 1 && c.num_layers <= max, "num_layers", c.num_layers, sizes);
@@ -20,7 +19,7 @@ void validate(const RecurrentConfig& c) {
 }
 
 std::string lstm_suffix(std::int64_t layer, bool reverse) {
-  return "_l" + std::to_string(layer) + (reverse ? "_reverse" : "");
+  return detail::join_text({"_l", layer, reverse ? "_reverse" : ""});
 }
 
 namespace detail {
@@ -28,18 +27,18 @@ namespace {
 
 void check_matrix(const Weight& weight, std::int64_t rows, std::int64_t cols, bool quantized, const std::string& what) {
   const Shape shape{weight.rows(), weight.cols()}, expected{rows, cols};
-  check_shape(shape == expected, what.c_str(), shape, to_string(expected).c_str());
+  check_shape(shape == expected, what, shape, expected);
   if (weight.quantized() == quantized) return;
-  throw Error(ErrorCode::invalid_argument,
-              what + " is " + (quantized ? "float32" : "int8") + ", unlike weight_ih_l0; all matrices are of one type");
+  detail::throw_error(ErrorCode::invalid_argument, {what, " is ", quantized ? "float32" : "int8",
+                                                    ", unlike weight_ih_l0; all matrices are of one type"});
 }
 
 void check_bias(const Tensor& bias, std::int64_t size, bool wanted, bool finite, const std::string& what) {
   const Shape expected = wanted ? Shape{size} : Shape{0};
   if (!wanted && bias.data.empty()) return;
-  check_shape(bias.shape == expected && bias.data.size() == expected.elements(), what.c_str(), bias.shape,
-              to_string(expected).c_str());
-  if (finite) check_finite(bias.data, what.c_str());
+  check_shape(bias.shape == expected && bias.data.size() == expected.elements(), what, bias.shape,
+              expected);
+  if (finite) check_finite(bias.data, what);
 }
 
 }  // namespace
@@ -51,9 +50,8 @@ RecurrentCore::RecurrentCore(const char* name, Cell cell, const RecurrentConfig&
   validate(config_);
   const auto expected = static_cast<std::size_t>(config_.num_layers * config_.directions());
   if (cells.size() != expected) {
-    throw Error(ErrorCode::invalid_argument,
-                std::string(name_) + ": " + std::to_string(cells.size()) +
-                    " cells, expected num_layers * directions = " + std::to_string(expected));
+    detail::throw_error(ErrorCode::invalid_argument,
+                        {name_, ": ", cells.size(), " cells, expected num_layers * directions = ", expected});
   }
   const bool quantized = cells[0].ih.quantized();
   kernels_ = quantized ? &backend_->kernels->int8 : &backend_->kernels->f32;
@@ -70,7 +68,7 @@ PackedCell RecurrentCore::pack(const CellWeights& cell, std::int64_t layer, cons
   const std::uint32_t gates = cell_gates(cell_), units = panel_units(kernels_->layout);
   const std::int64_t rows = gates * config_.hidden_size;
   const bool quantized = scheme_.has_value();
-  const auto what = [&](const char* tensor) { return std::string(name_) + ": " + tensor + suffix; };
+  const auto what = [&](const char* tensor) { return detail::join_text({name_, ": ", tensor, suffix}); };
   check_matrix(cell.ih, rows, config_.layer_input_size(layer), quantized, what("weight_ih"));
   check_matrix(cell.hh, rows, config_.output_size(), quantized, what("weight_hh"));
   if (config_.proj_size > 0)
@@ -103,10 +101,10 @@ PackedCell RecurrentCore::pack(const CellWeights& cell, std::int64_t layer, cons
 
 Shape RecurrentCore::output_shape(const Shape& x) const {
   if ((x.rank() != 2 && x.rank() != 3) || x.back() != config_.input_size) {
-    const std::string expected = std::string(config_.batch_first ? "[B, T" : "[T, B") +
-                                 ", input_size] or [T, input_size] with input_size " +
-                                 std::to_string(config_.input_size);
-    check_shape(false, (std::string(name_) + ": the input").c_str(), x, expected.c_str());
+    const std::string expected =
+        detail::join_text({config_.batch_first ? "[B, T" : "[T, B", ", input_size] or [T, input_size] with input_size ",
+                           config_.input_size});
+    check_shape(false, join_text({name_, ": the input"}), x, expected);
   }
   return x.with_back(config_.directions() * config_.output_size());
 }
@@ -118,14 +116,14 @@ Shape RecurrentCore::state_shape(const Shape& x, std::int64_t size) const {
 
 void RecurrentCore::check_call(ConstTensorView x, TensorView y, const RecurrentArgs& args) const {
   const Shape expected = output_shape(x.shape);
-  const auto what = [&](const char* part) { return std::string(name_) + ": " + part; };
-  if (!(y.shape == expected)) check_shape(false, what("the output").c_str(), y.shape, to_string(expected).c_str());
-  if (!x.data) check_data(x.data, what("the input").c_str(), x.shape);
-  if (!y.data) check_data(y.data, what("the output").c_str(), y.shape);
+  const auto what = [&](const char* part) { return detail::join_text({name_, ": ", part}); };
+  if (!(y.shape == expected)) check_shape(false, what("the output"), y.shape, expected);
+  if (!x.data) check_data(x.data, what("the input"), x.shape);
+  if (!y.data) check_data(y.data, what("the output"), y.shape);
   const auto check_state = [&](ConstTensorView state, std::int64_t size, const char* part) {
     if (!state.data) return;
     const Shape shape = state_shape(x.shape, size);
-    if (!(state.shape == shape)) check_shape(false, what(part).c_str(), state.shape, to_string(shape).c_str());
+    if (!(state.shape == shape)) check_shape(false, what(part), state.shape, shape);
   };
   check_state(args.h0, config_.output_size(), "h0");
   check_state(args.c0, config_.hidden_size, "c0");
@@ -135,13 +133,12 @@ void RecurrentCore::check_call(ConstTensorView x, TensorView y, const RecurrentA
   const bool batched = x.shape.rank() == 3, batch_first = batched && config_.batch_first;
   const std::int64_t batch = batched ? x.shape[batch_first ? 0 : 1] : 1, steps = x.shape[batch_first ? 1 : 0];
   if (args.lengths.size() != static_cast<std::size_t>(batch)) {
-    throw Error(ErrorCode::shape_mismatch, std::string(name_) + ": " + std::to_string(args.lengths.size()) +
-                                               " lengths for a batch of " + std::to_string(batch));
+    detail::throw_error(ErrorCode::shape_mismatch,
+                        {name_, ": ", args.lengths.size(), " lengths for a batch of ", batch});
   }
   for (const std::int64_t n : args.lengths) {
     if (n >= 1 && n <= steps) continue;
-    throw Error(ErrorCode::invalid_argument,
-                std::string(name_) + ": a length of " + std::to_string(n) + ", expected 1 to " + std::to_string(steps));
+    detail::throw_error(ErrorCode::invalid_argument, {name_, ": a length of ", n, ", expected 1 to ", steps});
   }
 }
 
