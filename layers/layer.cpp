@@ -33,7 +33,7 @@ class Printer final : public LayerVisitor {
  private:
   using Print = LayerField::Print;
 
-  void begin(std::string_view, std::string_view printed) override { text_ = std::string(printed) + "("; }
+  void begin(std::string_view, std::string_view printed) override { text_ = detail::join_text({printed, "("}); }
   void field(const LayerField& f) override {
     if (f.print == Print::never || (f.print == Print::named_unless_default && f.is_default)) return;
     if (text_.back() != '(') text_ += ", ";
