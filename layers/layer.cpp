@@ -41,7 +41,7 @@ class Printer final : public LayerVisitor {
     if (const auto* truth = std::get_if<bool>(&f.value)) {
       text_ += *truth ? "True" : "False";
     } else if (const auto* number = std::get_if<std::int64_t>(&f.value)) {
-      text_ += std::to_string(*number);
+      detail::append_text(text_, {*number});
     } else {
       text_ += std::get<std::string>(f.value);
     }
