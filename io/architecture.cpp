@@ -67,7 +67,7 @@ class ObjectWriter final : public LayerVisitor {
     const auto* truth = std::get_if<bool>(&field.value);
     const auto* number = std::get_if<std::int64_t>(&field.value);
     put(field.name, truth    ? (*truth ? "true" : "false")
-                    : number ? std::to_string(*number)
+                    : number ? join_text({*number})
                              : json_string(std::get<std::string>(field.value)));
   }
   void scheme(const Scheme& scheme) override {

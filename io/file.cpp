@@ -21,6 +21,11 @@ namespace {
 
 std::string errno_text(int error) { return std::generic_category().message(error); }
 
+/// The same with what errno says.
+[[noreturn, gnu::cold, gnu::noinline]] void fail_errno(const char* verb, const std::filesystem::path& path) {
+  fail_io(verb, path, errno_text(errno));
+}
+
 /// The file that a save to `path` replaces: `path` itself or the end of its links.
 std::filesystem::path save_target(const std::filesystem::path& path) {
   std::error_code error;
@@ -51,7 +56,7 @@ class TemporaryFile {
       fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
       if (fd_ < 0 && errno != EEXIST) break;
     }
-    if (fd_ < 0) fail_io("write", shown_, errno_text(errno));
+    if (fd_ < 0) fail_errno("write", shown_);
   }
   ~TemporaryFile() {
     if (fd_ >= 0) ::close(fd_);
@@ -64,21 +69,21 @@ class TemporaryFile {
     while (!bytes.empty()) {
       const ssize_t n = ::write(fd_, bytes.data(), bytes.size());
       if (n < 0 && errno == EINTR) continue;
-      if (n <= 0) fail_io("write", shown_, n < 0 ? errno_text(errno) : "nothing was written");
+      if (n < 0) fail_errno("write", shown_);
+      if (n == 0) fail_io("write", shown_, "nothing was written");
       bytes = bytes.subspan(static_cast<std::size_t>(n));
     }
   }
 
   void rename_to(const std::filesystem::path& target) {
     struct stat old = {};
-    if (::stat(target.c_str(), &old) == 0 && ::fchmod(fd_, old.st_mode & 0777) != 0)
-      fail_io("write", shown_, errno_text(errno));
+    if (::stat(target.c_str(), &old) == 0 && ::fchmod(fd_, old.st_mode & 0777) != 0) fail_errno("write", shown_);
     // Without it a crash of the machine could leave the new name with no content.
-    if (::fsync(fd_) != 0) fail_io("write", shown_, errno_text(errno));
+    if (::fsync(fd_) != 0) fail_errno("write", shown_);
     const int fd = fd_;
     fd_ = -1;
-    if (::close(fd) != 0) fail_io("write", shown_, errno_text(errno));
-    if (std::rename(path_.c_str(), target.c_str()) != 0) fail_io("write", shown_, errno_text(errno));
+    if (::close(fd) != 0) fail_errno("write", shown_);
+    if (std::rename(path_.c_str(), target.c_str()) != 0) fail_errno("write", shown_);
     renamed_ = true;
   }
 
@@ -94,7 +99,7 @@ class TemporaryFile {
 InputFile::InputFile(const std::filesystem::path& path) : path_(path) {
   // O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
   fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd_ < 0) fail_io("open", path_, errno_text(errno));
+  if (fd_ < 0) fail_errno("open", path_);
   struct stat status = {};
   std::string why;
   if (::fstat(fd_, &status) != 0) {
@@ -117,7 +122,7 @@ void InputFile::read(std::uint64_t offset, std::span<std::byte> out) const {
   while (!out.empty()) {
     const ssize_t n = ::pread(fd_, out.data(), out.size(), static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) fail_io("read", path_, errno_text(errno));
+    if (n < 0) fail_errno("read", path_);
     if (n == 0) fail_io("read", path_, "it became shorter while it was read");
     offset += static_cast<std::uint64_t>(n);
     out = out.subspan(static_cast<std::size_t>(n));

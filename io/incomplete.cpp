@@ -123,7 +123,7 @@ class Diagnosis {
     const std::string shape = join_text({" ", list_text(weight.shape)});
     if (rank == 1) return not_here("weight", "a normalization such as torch.nn.LayerNorm", shape);
     if (rank >= 3 && rank <= 5)
-      return not_here("weight", "a convolution (torch.nn.Conv" + std::to_string(rank - 2) + "d)", shape);
+      return not_here("weight", join_text({"a convolution (torch.nn.Conv", rank - 2, "d)"}), shape);
     return "";
   }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 #include <string_view>
-#include <utility>
 
 #include "io/text.h"
 
@@ -35,10 +34,13 @@ bool follows(const LayerOutline& before, const LayerOutline& next) {
 /// one.
 class OrderSearch {
  public:
-  explicit OrderSearch(std::vector<LayerSpec> layers) : layers_(std::move(layers)), taken_(layers_.size(), char{0}) {
+  explicit OrderSearch(const std::vector<LayerSpec>& layers) : taken_(layers.size(), char{0}) {
     // Of tied layers, which can be exchanged, the one that is called an encoder goes first.
-    std::stable_partition(layers_.begin(), layers_.end(),
-                          [](const LayerSpec& spec) { return last_name_has(spec, "enc"); });
+    for (const bool encoders : {true, false}) {
+      for (const LayerSpec& spec : layers) {
+        if (last_name_has(spec, "enc") == encoders) layers_.push_back(spec);
+      }
+    }
     extend();
   }
 
@@ -46,6 +48,11 @@ class OrderSearch {
   bool gave_up() const { return steps_ > kMostSteps; }
 
  private:
+  struct Step {
+    std::size_t index;
+    const Claim* claim;
+  };
+
   void extend() {
     if (order_.size() == layers_.size()) {
       std::vector<LayerSpec>& order = found_.emplace_back();
@@ -55,7 +62,7 @@ class OrderSearch {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       if (taken_[i] || is_tied_to_one_before(i)) continue;
       for (const Claim& claim : layers_[i].claims) {
-        if (order_.empty() || follows(order_.back().second->outline, claim.outline)) take(i, claim);
+        if (order_.empty() || follows(order_.back().claim->outline, claim.outline)) take(i, claim);
       }
     }
   }
@@ -73,7 +80,7 @@ class OrderSearch {
   void take(std::size_t i, const Claim& claim) {
     if (found_.size() > 1 || ++steps_ > kMostSteps) return;
     taken_[i] = 1;
-    order_.emplace_back(i, &claim);
+    order_.push_back({i, &claim});
     extend();
     order_.pop_back();
     taken_[i] = 0;
@@ -81,7 +88,7 @@ class OrderSearch {
 
   std::vector<LayerSpec> layers_;
   std::vector<char> taken_;
-  std::vector<std::pair<std::size_t, const Claim*>> order_;
+  std::vector<Step> order_;
   std::vector<std::vector<LayerSpec>> found_;
   std::size_t steps_ = 0;
 };
@@ -120,7 +127,7 @@ std::string order_by_sizes(std::vector<LayerSpec>& layers) {
   for (LayerSpec& spec : by_name) {
     if (const Claim* hinted = hinted_claim(spec)) spec.claims = {Claim(*hinted)};
   }
-  OrderSearch search(std::move(by_name));
+  OrderSearch search(by_name);
   if (search.found().empty() && !search.gave_up()) search = OrderSearch(layers);
   if (search.gave_up()) return "there are too many orders to try";
   if (search.found().empty()) return "in no order does each layer take as many features as the one before it gives";

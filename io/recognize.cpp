@@ -44,10 +44,12 @@ std::vector<Group> groups_of(const TensorNames& names) {
 /// The kinds whose mark the module has, the likeliest first.
 std::vector<const LayerKind*> marked_kinds(const TensorNames& names, const std::string& prefix) {
   std::vector<const LayerKind*> kinds;
-  for (const LayerKind& kind : layer_kinds()) {
-    if (kind.outline != nullptr && names.contains(prefix + std::string(kind.mark))) kinds.push_back(&kind);
+  for (const bool rarer : {false, true}) {
+    for (const LayerKind& kind : layer_kinds()) {
+      if (kind.outline == nullptr || kind.name_hint.empty() == rarer) continue;
+      if (names.contains(join_text({prefix, kind.mark}))) kinds.push_back(&kind);
+    }
   }
-  std::stable_partition(kinds.begin(), kinds.end(), [](const LayerKind* kind) { return kind->name_hint.empty(); });
   return kinds;
 }
 

@@ -108,13 +108,19 @@ const StoredTensor& SafetensorsFile::tensor(const std::string& name) const {
 
 namespace {
 
-template <class T>
-std::vector<T> read_all(const SafetensorsFile& file, const std::string& name, std::string_view dtype) {
+[[gnu::noinline]] const StoredTensor& tensor_of_dtype(const SafetensorsFile& file, const std::string& name,
+                                                      const char* dtype) {
   const StoredTensor& tensor = file.tensor(name);
   if (tensor.dtype != dtype) {
     detail::fail_bad_file(file.what(),
                           {"tensor ", detail::in_quotes(name), " has dtype ", tensor.dtype, "; expected ", dtype});
   }
+  return tensor;
+}
+
+template <class T>
+std::vector<T> read_all(const SafetensorsFile& file, const std::string& name, const char* dtype) {
+  const StoredTensor& tensor = tensor_of_dtype(file, name, dtype);
   std::vector<T> out(tensor.bytes / sizeof(T));
   file.read(tensor, 0, std::as_writable_bytes(std::span(out)));
   return out;

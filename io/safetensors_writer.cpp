@@ -85,7 +85,7 @@ std::string SafetensorsWriter::header() const {
     detail::append_text(text, {detail::json_string(entry.name), ":{\"dtype\":\"", entry.dtype, "\",\"shape\":["});
     for (std::size_t i = 0; i < entry.shape.size(); ++i) {
       if (i > 0) text += ',';
-      text += std::to_string(entry.shape[i]);
+      detail::append_text(text, {entry.shape[i]});
     }
     detail::append_text(text, {"],\"data_offsets\":[", begin, ",", end, "]},"});
     begin = end;

@@ -33,7 +33,7 @@ class Printer final : public LayerVisitor {
  private:
   using Print = LayerField::Print;
 
-  void begin(std::string_view, std::string_view printed) override { text_ = std::string(printed) + "("; }
+  void begin(std::string_view, std::string_view printed) override { text_ = detail::join_text({printed, "("}); }
   void field(const LayerField& f) override {
     if (f.print == Print::never || (f.print == Print::named_unless_default && f.is_default)) return;
     if (text_.back() != '(') text_ += ", ";
@@ -41,7 +41,7 @@ class Printer final : public LayerVisitor {
     if (const auto* truth = std::get_if<bool>(&f.value)) {
       text_ += *truth ? "True" : "False";
     } else if (const auto* number = std::get_if<std::int64_t>(&f.value)) {
-      text_ += std::to_string(*number);
+      detail::append_text(text_, {*number});
     } else {
       text_ += std::get<std::string>(f.value);
     }

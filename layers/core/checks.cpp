@@ -24,7 +24,8 @@ void check_shape(bool ok, TextPart what, const Shape& shape, const Shape& expect
 
 void check_data(const void* data, TextPart what, const Shape& shape) {
   if (data || shape.elements() == 0) return;
-  throw_error(ErrorCode::invalid_argument, {what, " is null, expected a tensor of shape ", TextPart::list(shape.dims())});
+  throw_error(ErrorCode::invalid_argument,
+              {what, " is null, expected a tensor of shape ", TextPart::list(shape.dims())});
 }
 
 void check_finite(std::span<const float> values, TextPart what, std::size_t first) {
@@ -48,7 +49,8 @@ void check_scales(std::span<const float> scales, std::int64_t rows, TextPart wha
 void check_quantized(const QuantizedWeight& weight, TextPart what) {
   const Shape shape{weight.rows, weight.cols};
   if (weight.data.size() != shape.elements()) {
-    throw_error(ErrorCode::shape_mismatch, {what, " has ", weight.data.size(), " values for shape ", TextPart::list(shape.dims())});
+    throw_error(ErrorCode::shape_mismatch,
+                {what, " has ", weight.data.size(), " values for shape ", TextPart::list(shape.dims())});
   }
   check_scales(weight.scales, weight.rows, what);
 }
