@@ -29,7 +29,7 @@ def run(program, seconds, name=None):
     for row in json.loads(result.stdout)["benchmarks"]:
         if "error_occurred" in row and row["error_occurred"]:
             raise SystemExit(f"{program}: {row['name']}: {row['error_message']}")
-        return row["cpu_time"] if row["time_unit"] == "ns" else row["cpu_time"] * {"us": 1e3, "ms": 1e6}[row["time_unit"]]
+        return row["cpu_time"] * {"ns": 1, "us": 1e3, "ms": 1e6}[row["time_unit"]]
     raise SystemExit(f"{program} has no row {name}")
 
 

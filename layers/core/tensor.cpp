@@ -36,9 +36,7 @@ Shape Shape::with_back(std::int64_t dim) const {
 
 bool Shape::operator==(const Shape& other) const noexcept { return std::ranges::equal(dims(), other.dims()); }
 
-std::string to_string(const Shape& shape) {
-  return detail::join_text({detail::TextPart::list(shape.dims())});
-}
+std::string to_string(const Shape& shape) { return detail::join_text({detail::TextPart::list(shape.dims())}); }
 
 Tensor::Tensor(const Shape& s, std::vector<float> values) : shape(s), data(std::move(values)) { check_size(); }
 

@@ -36,8 +36,7 @@ void check_matrix(const Weight& weight, std::int64_t rows, std::int64_t cols, bo
 void check_bias(const Tensor& bias, std::int64_t size, bool wanted, bool finite, const std::string& what) {
   const Shape expected = wanted ? Shape{size} : Shape{0};
   if (!wanted && bias.data.empty()) return;
-  check_shape(bias.shape == expected && bias.data.size() == expected.elements(), what, bias.shape,
-              expected);
+  check_shape(bias.shape == expected && bias.data.size() == expected.elements(), what, bias.shape, expected);
   if (finite) check_finite(bias.data, what);
 }
 
