@@ -1,6 +1,7 @@
 #include <bytegate/error.h>
 
 #include <algorithm>
+#include <charconv>
 
 namespace bytegate {
 namespace detail {
@@ -21,17 +22,9 @@ void append_printable(std::string& out, std::string_view text) {
   if (text.size() > kMost) out += "...";
 }
 
-void append_number(std::string& out, std::uint64_t value, bool negative) {
-  char digits[21];
-  char* const end = digits + sizeof digits;
-  char* first = end;
-  if (negative) value = 0 - value;
-  do {
-    *--first = static_cast<char>('0' + value % 10);
-    value /= 10;
-  } while (value != 0);
-  if (negative) *--first = '-';
-  out.append(first, end);
+void append_number(std::string& out, std::uint64_t magnitude) {
+  char digits[20];
+  out.append(digits, std::to_chars(digits, digits + sizeof digits, magnitude).ptr);
 }
 
 void append_list(std::string& out, const std::int64_t* values, std::size_t size) {
@@ -58,9 +51,11 @@ void TextPart::append_to(std::string& out) const {
     case Kind::list:
       return append_list(out, static_cast<const std::int64_t*>(data_), value_);
     case Kind::signed_number:
-      return append_number(out, value_, static_cast<std::int64_t>(value_) < 0);
+      if (static_cast<std::int64_t>(value_) >= 0) return append_number(out, value_);
+      out += '-';
+      return append_number(out, 0 - value_);
     case Kind::unsigned_number:
-      return append_number(out, value_, false);
+      return append_number(out, value_);
   }
 }
 

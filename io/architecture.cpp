@@ -37,9 +37,9 @@ LayerSpec parse_layer(const JsonValue& object, std::size_t index, const std::str
   append_text(where, {" ", in_quotes(spec.name)});
   spec.prefix = spec.name + '.';
   const std::string kind = text("kind");
-  const auto found = std::ranges::find(layer_kinds(), kind, &LayerKind::name);
-  if (found == layer_kinds().end()) fail({"has the unknown kind ", in_quotes(kind), "; accepted are ", kinds_text()});
-  spec.kind = &*found;
+  const LayerKind* found = find_layer_kind(kind);
+  if (!found) fail({"has the unknown kind ", in_quotes(kind), "; accepted are ", kinds_text()});
+  spec.kind = found;
   spec.stated = object;
   spec.unstated = unstated;
   return spec;
@@ -55,8 +55,7 @@ class ObjectWriter final : public LayerVisitor {
 
  private:
   void begin(std::string_view kind, std::string_view printed) override {
-    const auto is_kind = [&](const LayerKind& known) { return known.name == kind; };
-    if (std::ranges::none_of(layer_kinds(), is_kind)) {
+    if (!find_layer_kind(kind)) {
       throw_error(ErrorCode::invalid_argument, {"a layer of a user's own, such as ", printed,
                                                 ", cannot be written: files hold the library's kinds of layers alone"});
     }

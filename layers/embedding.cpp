@@ -1,12 +1,12 @@
 #include <bytegate/layers.h>
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
 
 #include "layers/core/checks.h"
 #include "layers/core/float_environment.h"
 #include "layers/kinds.h"
+#include "layers/quant/row_pieces.h"
 
 namespace bytegate {
 namespace detail {
@@ -92,20 +92,11 @@ bool Embedding::quantized() const noexcept { return !core_->quantized.scales.emp
 Shape Embedding::output_shape(const Shape& x) const { return core_->output_shape(x); }
 
 [[gnu::cold]] Weight Embedding::weight() const {
-  const auto core = core_;
-  const auto copy = [](const auto& values, std::int64_t cols, std::int64_t first, std::int64_t count, auto* out) {
-    const auto width = static_cast<std::size_t>(cols);
-    std::copy_n(values.data() + static_cast<std::size_t>(first) * width, static_cast<std::size_t>(count) * width, out);
-  };
-  if (quantized()) {
-    return Weight(core->rows, core->cols, core->quantized.scales,
-                  [core, copy](std::int64_t first, std::int64_t count, std::int8_t* out) {
-                    copy(core->quantized.data, core->cols, first, count, out);
-                  });
-  }
-  return Weight(core->rows, core->cols, [core, copy](std::int64_t first, std::int64_t count, float* out) {
-    copy(core->floats, core->cols, first, count, out);
-  });
+  const std::int64_t rows = core_->rows, cols = core_->cols;
+  if (!quantized())
+    return Weight(rows, cols, Weight::FloatReader(detail::rows_in_memory(core_->floats.data(), cols, core_)));
+  const QuantizedWeight& q = core_->quantized;
+  return Weight(rows, cols, q.scales, Weight::Int8Reader(detail::rows_in_memory(q.data.data(), cols, core_)));
 }
 
 namespace {

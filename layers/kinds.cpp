@@ -52,4 +52,11 @@ std::span<const LayerKind> layer_kinds() noexcept {
   return kKinds;
 }
 
+const LayerKind* find_layer_kind(std::string_view name) noexcept {
+  for (const LayerKind& kind : layer_kinds()) {
+    if (kind.name == name) return &kind;
+  }
+  return nullptr;
+}
+
 }  // namespace bytegate

@@ -116,7 +116,7 @@ RowRange LinearCore::find_range(const float* x, std::size_t rows, WorkspaceImpl&
   for (std::size_t m = 0; m < rows; m += block) {
     const FloatRows part{x + m * k, k, std::min(block, rows - m), k};
     kernels_.find_ranges(&part, ranges);
-    for (std::size_t i = 0; i < part.rows; ++i) range = merge(range, ranges[i]);
+    range = merge(ranges, part.rows, range);
   }
   return range;
 }

@@ -19,14 +19,9 @@ std::string kind_of(const Layer& layer) {
   return std::move(kind.name);
 }
 
-const LayerKind* find_kind(std::string_view name) {
-  const auto found = std::ranges::find(layer_kinds(), name, &LayerKind::name);
-  return found == layer_kinds().end() ? nullptr : &*found;
-}
-
 bool is_chosen_kind(std::string_view kind, const std::vector<std::string>& kinds) {
   if (!kinds.empty()) return std::ranges::count(kinds, kind) != 0;
-  const LayerKind* known = find_kind(kind);
+  const LayerKind* known = find_layer_kind(kind);
   return !known || known->quantized_by_default;
 }
 
@@ -48,7 +43,7 @@ void check_patterns(const std::vector<std::string>& patterns, const std::vector<
 void check_kinds(const std::vector<std::string>& kinds, const std::vector<NamedLayer>& layers) {
   for (const std::string& kind : kinds) {
     const auto is_kind = [&](const NamedLayer& l) { return kind_of(*l.layer) == kind; };
-    if (find_kind(kind) || std::ranges::any_of(layers, is_kind)) continue;
+    if (find_layer_kind(kind) || std::ranges::any_of(layers, is_kind)) continue;
     std::string names;
     for (const LayerKind& known : layer_kinds()) detail::append_text(names, {names.empty() ? "" : ", ", known.name});
     detail::throw_error(ErrorCode::invalid_argument,

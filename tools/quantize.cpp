@@ -41,8 +41,8 @@ bool holds_int8(const SafetensorsFile& file) {
 }
 
 bool quantized_by_default(const std::string& kind) {
-  const auto known = std::ranges::find(layer_kinds(), kind, &LayerKind::name);
-  return known == layer_kinds().end() || known->quantized_by_default;
+  const LayerKind* known = find_layer_kind(kind);
+  return !known || known->quantized_by_default;
 }
 
 /// Why a layer of the result is as it is.

@@ -168,6 +168,8 @@ struct LayerKind {
 
 /// All kinds that the library has.
 std::span<const LayerKind> layer_kinds() noexcept;
+/// The kind of that name; null if there is none.
+const LayerKind* find_layer_kind(std::string_view name) noexcept;
 
 }  // namespace bytegate
 #pragma GCC visibility pop

@@ -16,6 +16,12 @@ inline RowRange merge(RowRange a, RowRange b) noexcept {
   return {b.lo < a.lo ? b.lo : a.lo, b.hi > a.hi ? b.hi : a.hi};
 }
 
+/// The smallest range that holds all, and 0.
+inline RowRange merge(const RowRange* ranges, std::size_t count, RowRange range = {0, 0}) noexcept {
+  for (std::size_t i = 0; i < count; ++i) range = merge(range, ranges[i]);
+  return range;
+}
+
 /// Stages rows for the kernels: copied for float weights, quantized with a scale a row under per_row, and with one
 /// scale a tensor under PyTorch's schemes. A value; it is made for each call.
 class ActivationQuantizer {

@@ -6,8 +6,18 @@
 #include <algorithm>
 #include <memory>
 #include <span>
+#include <utility>
 
 namespace bytegate::detail {
+
+/// A Weight's reader of a matrix in memory, which `owner` keeps alive (null: the caller does).
+template <class T>
+auto rows_in_memory(const T* data, std::int64_t cols, std::shared_ptr<const void> owner = nullptr) {
+  return [data, cols, owner = std::move(owner)](std::int64_t first, std::int64_t count, T* out) {
+    const auto width = static_cast<std::size_t>(cols);
+    std::copy_n(data + static_cast<std::size_t>(first) * width, static_cast<std::size_t>(count) * width, out);
+  };
+}
 
 /// Reads a matrix from front to back through a buffer that fits a private L2 cache. T is the type of the weight's
 /// values.

@@ -1,23 +1,12 @@
 #include <bytegate/weight.h>
 
-#include <cstring>
 #include <memory>
 
 #include "layers/core/checks.h"
+#include "layers/quant/row_pieces.h"
 
 namespace bytegate {
 namespace {
-
-/// A reader of rows that lie in memory one after the other.
-template <class T>
-auto rows_of(const T* data, std::int64_t cols) {
-  return [data, cols](std::int64_t first, std::int64_t count, T* out) {
-    const auto width = static_cast<std::size_t>(cols);
-    if (width == 0 || count == 0) return;  // memcpy from null is undefined even for 0 bytes
-    std::memcpy(out, data + static_cast<std::size_t>(first) * width,
-                static_cast<std::size_t>(count) * width * sizeof(T));
-  };
-}
 
 void check_matrix(const Shape& shape) { detail::check_shape(shape.rank() == 2, "the weight", shape, "[rows, cols]"); }
 
@@ -42,9 +31,7 @@ Weight::Weight(Tensor weight) : Weight() {
   const ConstTensorView view = owned->view();
   rows_ = view.shape[0];
   cols_ = view.shape[1];
-  floats_ = [owned, read = rows_of(view.data, cols_)](std::int64_t first, std::int64_t count, float* out) {
-    read(first, count, out);
-  };
+  floats_ = detail::rows_in_memory(view.data, cols_, owned);
 }
 
 Weight::Weight(QuantizedWeight weight) : Weight() {
@@ -54,9 +41,7 @@ Weight::Weight(QuantizedWeight weight) : Weight() {
   detail::check_quantized(weight, "the weight");
   scales_ = std::make_shared<const std::vector<float>>(std::move(weight.scales));
   const auto owned = std::make_shared<const std::vector<std::int8_t>>(std::move(weight.data));
-  int8s_ = [owned, read = rows_of(owned->data(), cols_)](std::int64_t first, std::int64_t count, std::int8_t* out) {
-    read(first, count, out);
-  };
+  int8s_ = detail::rows_in_memory(owned->data(), cols_, owned);
 }
 
 Weight::Weight(std::int64_t rows, std::int64_t cols, FloatReader read)
@@ -73,7 +58,7 @@ Weight::Weight(std::int64_t rows, std::int64_t cols, std::vector<float> scales, 
 Weight Weight::view(ConstTensorView weight) {
   check_matrix(weight.shape);
   detail::check_data(weight.data, "the weight", weight.shape);
-  return Weight(weight.shape[0], weight.shape[1], FloatReader(rows_of(weight.data, weight.shape[1])));
+  return Weight(weight.shape[0], weight.shape[1], FloatReader(detail::rows_in_memory(weight.data, weight.shape[1])));
 }
 
 Tensor Weight::floats() const {

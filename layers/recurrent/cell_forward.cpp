@@ -115,7 +115,7 @@ RowRange CellForward::find_input_range() const {
     for (std::size_t done = 0; done < rows.rows; done += batch) {
       const FloatRows part{rows.data + done * rows.stride, rows.stride, std::min(batch, rows.rows - done), rows.cols};
       call_.kernels.find_ranges(&part, ranges_);
-      for (std::size_t i = 0; i < part.rows; ++i) range = merge(range, ranges_[i]);
+      range = merge(ranges_, part.rows, range);
     }
   });
   return range;

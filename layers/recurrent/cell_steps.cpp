@@ -82,10 +82,8 @@ void TorchCellForward::step(std::size_t t, std::size_t active, const float* gate
 
 TensorQuantizer TorchCellForward::stage(const float* data, std::size_t stride, std::size_t width, std::size_t rows,
                                         StagedRows& out) const {
-  RowRange range{0, 0};
-  for (std::size_t i = 0; i < rows; ++i) range = merge(range, ranges_[i]);
   ActivationQuantizer quantizer(call_.kernels, call_.scheme);
-  quantizer.fit(range);
+  quantizer.fit(merge(ranges_, rows));
   quantizer.stage(FloatRows{data, stride, rows, width}, nullptr, out, scratch_row_);
   return quantizer.tensor();
 }

@@ -8,15 +8,9 @@
 namespace bytegate {
 namespace {
 
-std::vector<detail::CellWeights> weights_of(const std::vector<LSTMCell>& cells) {
-  std::vector<detail::CellWeights> weights;
-  for (const LSTMCell& c : cells) weights.push_back({c.weight_ih, c.weight_hh, c.bias_ih, c.bias_hh, c.weight_hr});
-  return weights;
-}
-
 std::shared_ptr<const detail::RecurrentCore> make_core(const LSTMConfig& config, const std::vector<LSTMCell>& cells,
                                                        const std::optional<Scheme>& scheme, const Backend* backend) {
-  return std::make_shared<const detail::RecurrentCore>("LSTM", Cell::lstm, config, weights_of(cells), scheme, backend);
+  return std::make_shared<const detail::RecurrentCore>("LSTM", Cell::lstm, config, cells, scheme, backend);
 }
 
 }  // namespace
@@ -44,7 +38,7 @@ LayerPtr LSTM::quantize_dynamic(const Scheme& scheme, const Backend* backend) co
 }
 
 void LSTM::forward(ConstTensorView x, TensorView y, const LSTMArgs& args, Workspace& workspace) const {
-  core_->forward(x, y, {args.h0, args.c0, args.hn, args.cn, args.lengths}, workspace.impl());
+  core_->forward(x, y, args, workspace.impl());
 }
 
 void LSTM::forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const {

@@ -52,7 +52,7 @@ RecurrentCore::RecurrentCore(const char* name, Cell cell, const RecurrentConfig&
     detail::throw_error(ErrorCode::invalid_argument,
                         {name_, ": ", cells.size(), " cells, expected num_layers * directions = ", expected});
   }
-  const bool quantized = cells[0].ih.quantized();
+  const bool quantized = cells[0].weight_ih.quantized();
   kernels_ = quantized ? &backend_->kernels->int8 : &backend_->kernels->f32;
   if (quantized) scheme_ = scheme.value_or(Scheme::per_row());
   const FloatEnvironment environment;  // for the sums of biases
@@ -68,10 +68,10 @@ PackedCell RecurrentCore::pack(const CellWeights& cell, std::int64_t layer, cons
   const std::int64_t rows = gates * config_.hidden_size;
   const bool quantized = scheme_.has_value();
   const auto what = [&](const char* tensor) { return detail::join_text({name_, ": ", tensor, suffix}); };
-  check_matrix(cell.ih, rows, config_.layer_input_size(layer), quantized, what("weight_ih"));
-  check_matrix(cell.hh, rows, config_.output_size(), quantized, what("weight_hh"));
+  check_matrix(cell.weight_ih, rows, config_.layer_input_size(layer), quantized, what("weight_ih"));
+  check_matrix(cell.weight_hh, rows, config_.output_size(), quantized, what("weight_hh"));
   if (config_.proj_size > 0)
-    check_matrix(cell.hr, config_.proj_size, config_.hidden_size, quantized, what("weight_hr"));
+    check_matrix(cell.weight_hr, config_.proj_size, config_.hidden_size, quantized, what("weight_hr"));
   check_bias(cell.bias_ih, rows, config_.bias, quantized, what("bias_ih"));
   check_bias(cell.bias_hh, rows, config_.bias, quantized, what("bias_hh"));
 
@@ -88,12 +88,12 @@ PackedCell RecurrentCore::pack(const CellWeights& cell, std::int64_t layer, cons
     return PackedWeights(*kernels_, layout, ChannelOrder::interleaved_gates(layout, units, gates, hidden), weight, bias,
                          separate_biases);
   };
-  PackedCell result{packed(cell.ih, kernels_->layout, ih_bias),
-                    packed(cell.hh, recurrent_layout(kernels_->layout, gates), hh_bias), std::nullopt, cell.bias_ih,
-                    cell.bias_hh};
+  PackedCell result{packed(cell.weight_ih, kernels_->layout, ih_bias),
+                    packed(cell.weight_hh, recurrent_layout(kernels_->layout, gates), hh_bias), std::nullopt,
+                    cell.bias_ih, cell.bias_hh};
   if (config_.proj_size > 0) {
     const ChannelOrder order = ChannelOrder::identity(kernels_->layout, static_cast<std::size_t>(config_.proj_size));
-    result.hr.emplace(*kernels_, kernels_->layout, order, cell.hr, std::span<const float>(), separate_biases);
+    result.hr.emplace(*kernels_, kernels_->layout, order, cell.weight_hr, std::span<const float>(), separate_biases);
   }
   return result;
 }

@@ -13,29 +13,17 @@
 
 namespace bytegate::detail {
 
-/// The weights of one layer and direction. All matrices are float32, or all are int8.
-struct CellWeights {
-  Weight ih;  ///< [gates * hidden_size, layer input size]
-  Weight hh;  ///< [gates * hidden_size, output size]
-  Tensor bias_ih;
-  Tensor bias_hh;
-  Weight hr;  ///< [proj_size, hidden_size]; empty without a projection
-};
+/// What an LSTM takes, with as many gates as the cell has, holds for every recurrent layer.
+using CellWeights = LSTMCell;
+using RecurrentArgs = LSTMArgs;
 
-/// The same, packed.
+/// CellWeights, packed.
 struct PackedCell {
   PackedWeights ih;  ///< channels in gate order; its bias is bias_ih + bias_hh, or bias_ih alone under a torch scheme
   PackedWeights hh;  ///< channels in gate order; its bias is bias_hh under a torch scheme, else none
   std::optional<PackedWeights> hr;
   Tensor bias_ih;  ///< as it came in
   Tensor bias_hh;
-};
-
-/// State in and out, [num_layers * directions, B, ...]; null data where there is none or it is not wanted.
-struct RecurrentArgs {
-  ConstTensorView h0, c0;
-  TensorView hn, cn;
-  std::span<const std::int64_t> lengths;
 };
 
 class RecurrentCore {
