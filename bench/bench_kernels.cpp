@@ -81,8 +81,8 @@ struct Operands {
   PackedWeights weights;
 
   Operands(const Backend& backend, std::int64_t m, std::int64_t k, std::int64_t n, bool gates)
-      : weights(packed(backend.kernels->int8, k, n, gates)) {
-    const Kernels& kernels = backend.kernels->int8;
+      : weights(packed(*backend.kernels->int8, k, n, gates)) {
+    const Kernels& kernels = *backend.kernels->int8;
     const Tensor x = random_input({m, k}, 1);
     const auto rows = static_cast<std::size_t>(m), cols = static_cast<std::size_t>(k);
     staged = AlignedBuffer(rows * weights.lhs_stride());
@@ -108,7 +108,7 @@ std::vector<float> gemm_once(const Backend& backend, const Sizes& s) {
   std::vector<float> y(static_cast<std::size_t>(s[0] * s[2]));
   const auto n = static_cast<std::size_t>(s[2]);
   const GemmArgs args{o.lhs, o.weights.view(), y.data(), n, n, 0, o.weights.panels(), 0};
-  backend.kernels->int8.gemm(&args);
+  backend.kernels->int8->gemm(&args);
   return y;
 }
 
@@ -130,7 +130,7 @@ void run_gemm(benchmark::State& state, const Backend& backend, const Sizes& s) {
   const auto n = static_cast<std::size_t>(s[2]);
   const GemmArgs args{o.lhs, o.weights.view(), y.data(), n, n, 0, o.weights.panels(), 0};
   for (auto _ : state) {
-    backend.kernels->int8.gemm(&args);
+    backend.kernels->int8->gemm(&args);
     benchmark::ClobberMemory();
   }
   count(state, backend, static_cast<double>(s[0] * s[1] * s[2]), static_cast<double>(s[1] * s[2]));
@@ -162,7 +162,7 @@ struct Step {
 std::vector<float> step_once(const Backend& backend, const Sizes& s) {
   Step step(backend, s);
   const RecurrentStepArgs args = step.args();
-  backend.kernels->int8.recurrent_step[static_cast<std::size_t>(Cell::lstm)](&args);
+  backend.kernels->int8->recurrent_step[static_cast<std::size_t>(Cell::lstm)](&args);
   return step.h;
 }
 
@@ -172,7 +172,7 @@ void run_lstm_step(benchmark::State& state, const Backend& backend, const Sizes&
   Step step(backend, s);
   const RecurrentStepArgs args = step.args();
   for (auto _ : state) {
-    backend.kernels->int8.recurrent_step[static_cast<std::size_t>(Cell::lstm)](&args);
+    backend.kernels->int8->recurrent_step[static_cast<std::size_t>(Cell::lstm)](&args);
     benchmark::ClobberMemory();
   }
   count(state, backend, static_cast<double>(s[0] * s[1] * 4 * s[1]), static_cast<double>(4 * s[1] * s[1]));
@@ -185,7 +185,7 @@ void run_quantize_rows(benchmark::State& state, const Backend& backend, const Si
   const auto product = [&](const Backend& on) { return Linear::from_float(layer, Scheme::per_row(), &on).forward(x); };
   if (product(backend).data != product(plain_backend()).data)
     return state.SkipWithError("the rows differ from the plain backend's");
-  const Kernels& kernels = backend.kernels->int8;
+  const Kernels& kernels = *backend.kernels->int8;
   const std::size_t stride = staged_stride(kernels, cols);
   std::vector<RowScale> scales(rows);
   const AlignedBuffer q(rows * stride);

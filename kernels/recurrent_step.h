@@ -19,6 +19,18 @@ struct StepRanges {
   alignas(64) float hi[kStepRows * Isa::width];
 };
 
+/// The panels of a step in the order that it takes them.
+struct PanelSweep {
+  std::size_t first, count, back;
+
+  explicit BYTEGATE_INLINE PanelSweep(const RecurrentStepArgs& a)
+      : first(a.descending ? a.panel_end - 1 : a.panel_begin),
+        count(a.panel_end - a.panel_begin),
+        back(a.descending ? ~std::size_t{0} : 0) {}
+
+  BYTEGATE_INLINE std::size_t panel(std::size_t i) const { return first + ((i ^ back) - back); }
+};
+
 /// The gates of `rows` rows from `row` on and one panel: recurrent sums and input.
 template <class Product, int rows, int gates>
 BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std::size_t panel,
@@ -77,12 +89,12 @@ template <class Product, class Cell>
 BYTEGATE_INLINE void step_one_row(const RecurrentStepArgs& a, std::size_t row, float* lo, float* hi) {
   using Isa = typename Product::Isa;
   constexpr std::size_t at_once = 2;
-  for (std::size_t panel = a.panel_begin; panel < a.panel_end;) {
-    const std::size_t count = a.panel_end - panel < at_once ? a.panel_end - panel : at_once;
+  const PanelSweep sweep(a);
+  for (std::size_t i = 0; i < sweep.count; i += at_once) {
+    const std::size_t count = sweep.count - i < at_once ? sweep.count - i : at_once;
     typename Isa::F gates[at_once][1][Cell::gates];
-    for (std::size_t j = 0; j < count; ++j) step_gates<Product>(a, row, panel + j, gates[j]);
-    for (std::size_t j = 0; j < count; ++j) step_unit<Isa, Cell>(a, row, panel + j, gates[j][0], lo, hi);
-    panel += count;
+    for (std::size_t j = 0; j < count; ++j) step_gates<Product>(a, row, sweep.panel(i + j), gates[j]);
+    for (std::size_t j = 0; j < count; ++j) step_unit<Isa, Cell>(a, row, sweep.panel(i + j), gates[j][0], lo, hi);
   }
 }
 
@@ -101,7 +113,9 @@ void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t r
   } else {
     // Two rows or more, as even as possible in tiles of at most three or more: none has one row.
     constexpr int least = Product::mr >= 3 ? 2 : 1;
-    for (std::size_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
+    const PanelSweep sweep(a);
+    for (std::size_t i = 0; i < sweep.count; ++i) {
+      const std::size_t panel = sweep.panel(i);
       for_each_tile<Product::mr, least>(row_count, [&]<int rows>(std::size_t m) BYTEGATE_LAMBDA {
         F gates[rows][Cell::gates];
         step_gates_apart<Product>(a, first_row + m, panel, gates);

@@ -57,7 +57,7 @@ TEST(LoadBackendTest, TwiceIsTaken) {
     } catch (const Error& e) {
       out = e.what();
     }
-    return backend.kernels->int8.mr == 1 ? 0 : 2;  // it is still loaded
+    return backend.kernels->int8->mr == 1 ? 0 : 2;  // it is still loaded
   });
   EXPECT_EQ(child.exit_code, 0);
   EXPECT_NE(child.output.find("taken"), std::string::npos) << child.output;

@@ -18,7 +18,12 @@ constinit const Backend avxvnni_trapped = {
     .name = "avxvnni_trapped",
     .description = "avxvnni, its products carried out by a signal handler, for tests",
     .required = cpu_feature::avx2 | cpu_feature::fma3,
-    .supported = [] { return static_cast<int>((cpu_features() & cpu_feature::avxvnni) == 0 && trap_avxvnni()); },
+    .unmet =
+        [] {
+          return (cpu_features() & cpu_feature::avxvnni) == 0 && trap_avxvnni()
+                     ? nullptr
+                     : "a CPU without AVX-VNNI whose signal frames hold whole registers";
+        },
     .kernels = &backends::avxvnni_kernels,
 };
 }
