@@ -7,7 +7,8 @@
 #   qemu_cpus_x86_64, qemu_cpus_aarch64   CPU models of qemu on which this backend is the best
 #   bochs_cpu    a CPU model of Bochs on which it runs, where qemu has none
 #   mca_cpus     CPUs of scripts/mca.py: MODEL:NAME, with llvm's name of the model
-#   stand_in     the backend that runs its kernels in tests where the CPU lacks an instruction
+#   stand_in     the backend that runs its kernels in tests where the CPU lacks an instruction, which a signal handler
+#                then carries out (tests/support/stand_ins.cpp)
 #   stand_in_flags   what the CPU must have for that, as cpu_flags
 # The registry refers to bytegate::backends::<name>, which backend.cpp defines.
 #
@@ -16,6 +17,7 @@
 #   BYTEGATE_BACKENDS_LEFT_OUT     the others
 #   BYTEGATE_<name>_PROCESSORS     a backend's processors
 #   BYTEGATE_<name>_ISA_FLAGS      and its flags
+#   BYTEGATE_<name>_STAND_IN       the name of its stand-in, if it has one
 include(CheckCXXSourceCompiles)
 
 set(BYTEGATE_KERNEL_FLAGS -fno-exceptions -fno-rtti)
@@ -34,10 +36,12 @@ foreach(file IN LISTS backend_files)
   set(processors)
   set(isa_flags)
   set(needs)
+  set(stand_in)
   include(${file})
   set(BYTEGATE_${name}_PROCESSORS ${processors})
   set(BYTEGATE_${name}_ISA_FLAGS ${isa_flags})
   set(BYTEGATE_${name}_NEEDS ${needs})
+  set(BYTEGATE_${name}_STAND_IN ${stand_in})
   list(APPEND all_names ${name})
 endforeach()
 
