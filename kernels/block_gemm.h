@@ -19,12 +19,12 @@ namespace bytegate::kernels {
 struct RowBlocks {
   std::size_t total, count, rows;
 
-  RowBlocks(std::size_t n, std::size_t max_rows)
+  BYTEGATE_INLINE RowBlocks(std::size_t n, std::size_t max_rows)
       : total(n), count((n + max_rows - 1) / max_rows), rows(count > 0 ? (n + count - 1) / count : 0) {}
 
   /// The first row of block i, and the first that is its own.
-  std::size_t begin(std::size_t i) const { return total - i * rows < rows ? total - rows : i * rows; }
-  std::size_t own(std::size_t i) const { return i * rows; }
+  BYTEGATE_INLINE std::size_t begin(std::size_t i) const { return total - i * rows < rows ? total - rows : i * rows; }
+  BYTEGATE_INLINE std::size_t own(std::size_t i) const { return i * rows; }
 };
 
 /// Blocks that take a panel's weights one after the other, while those are in the caches nearest to the core.

@@ -5,7 +5,8 @@
 // those.
 #pragma once
 
-#if !defined(__AMX_TILE__) || !defined(__AMX_INT8__)
+// g++'s names, and those of clang++ up to 14.
+#if !(defined(__AMX_TILE__) && defined(__AMX_INT8__)) && !(defined(__AMXTILE__) && defined(__AMXINT8__))
 #error "compile this file with -mamx-tile -mamx-int8"
 #endif
 
