@@ -86,13 +86,11 @@ Sequential load_model(const SafetensorsFile& file, const LoadOptions& options) {
   Plan plan = detail::model_plan(layer_file, metadata, options);
   LayerReader reader(layer_file);
   Sequential model(options.name.empty() ? metadata.name : options.name);
-  for (const LayerSpec& spec : plan.layers) {
-    LayerPtr layer = reader.read(spec);
-    try {
-      model.add(spec.name, std::move(layer));
-    } catch (const Error& error) {
-      fail_bad_file(file.what(), {error.what()});
-    }
+  std::vector<LayerPtr> layers = reader.read(plan.layers, options.num_threads);
+  try {
+    for (std::size_t i = 0; i < layers.size(); ++i) model.add(plan.layers[i].name, std::move(layers[i]));
+  } catch (const Error& error) {
+    fail_bad_file(file.what(), {error.what()});
   }
   check_all_used(reader, file, plan, options);
   if (options.quantize) options.quantize->validate(model.layers());
@@ -115,7 +113,8 @@ StateDict load_state_dict(const SafetensorsFile& file, const LoadOptions& option
   Plan plan = detail::state_dict_plan(layer_file, metadata, options);
   StateDict result;
   LayerReader reader(layer_file);
-  for (const LayerSpec& spec : plan.layers) result.layers.push_back({spec.name, reader.read(spec)});
+  std::vector<LayerPtr> layers = reader.read(plan.layers, options.num_threads);
+  for (std::size_t i = 0; i < layers.size(); ++i) result.layers.push_back({plan.layers[i].name, std::move(layers[i])});
   if (options.quantize) options.quantize->validate(result.layers);
   result.tensor_prefixes = prefixes_of(plan);
   result.others = reader.unused();

@@ -66,15 +66,18 @@ void QuantizeOptions::validate(const std::vector<NamedLayer>& layers) const {
 
 std::vector<NamedLayer> quantize_dynamic(const std::vector<NamedLayer>& layers, const QuantizeOptions& options) {
   options.validate(layers);
-  std::vector<NamedLayer> quantized = layers;
-  for (auto& [name, layer] : quantized) {
-    if (!options.chooses(name, kind_of(*layer))) continue;
+  std::vector<LayerPtr> made = detail::make_layers(layers.size(), options.num_threads, [&](std::size_t i) {
+    const auto& [name, layer] = layers[i];
+    if (!options.chooses(name, kind_of(*layer))) return layer;
     try {
-      if (LayerPtr q = layer->quantize_dynamic(options.scheme, options.backend)) layer = std::move(q);
+      LayerPtr quantized = layer->quantize_dynamic(options.scheme, options.backend);
+      return quantized ? quantized : layer;
     } catch (const Error& e) {
       detail::throw_error(e.code(), {"layer '", name, "': ", e.what()});
     }
-  }
+  });
+  std::vector<NamedLayer> quantized;
+  for (std::size_t i = 0; i < layers.size(); ++i) quantized.push_back({layers[i].name, std::move(made[i])});
   return quantized;
 }
 

@@ -5,6 +5,7 @@ set(cold
   kinds.cpp
   layer.cpp
   lstm.cpp
+  make_layers.cpp
   quantize_dynamic.cpp
   recurrent_core.cpp
   scheme.cpp

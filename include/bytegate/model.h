@@ -4,6 +4,8 @@
 #include <bytegate/layers.h>
 
 #include <concepts>
+#include <cstddef>
+#include <functional>
 #include <iosfwd>
 #include <memory>
 #include <string>
@@ -77,6 +79,9 @@ struct QuantizeOptions {
   std::vector<std::string> include{};
   std::vector<std::string> exclude{};
   const Backend* backend = nullptr;  ///< null: each layer's own
+  /// Threads that quantize_dynamic uses, 1 to 256, a layer on each; layers and errors are the same for any number.
+  /// Where a model is quantized while it is read, LoadOptions::num_threads counts alone.
+  int num_threads = 1;
 
   /// Whether a layer of that name and kind is to be quantized.
   bool chooses(const std::string& name, std::string_view kind) const;
@@ -84,7 +89,17 @@ struct QuantizeOptions {
   void validate(const std::vector<NamedLayer>& layers) const;
 };
 
-/// New layers, the chosen ones quantized and the others shared.
+namespace detail {
+/// The layers make(0) to make(count - 1), made on `num_threads` threads (1 to 256, the calling one among them). Throws
+/// what the first call that failed, in the order of the layers, has thrown; Error (invalid_argument) for another number
+/// of threads; std::system_error if a thread cannot be started.
+std::vector<LayerPtr> make_layers(std::size_t count, int num_threads,
+                                  const std::function<LayerPtr(std::size_t index)>& make);
+}  // namespace detail
+
+/// New layers, the chosen ones quantized and the others shared. A user's own layer is quantized on one of several
+/// threads if QuantizeOptions::num_threads is more than 1. Throws Error (invalid_argument), std::system_error if a
+/// thread cannot be started.
 std::vector<NamedLayer> quantize_dynamic(const std::vector<NamedLayer>& layers, const QuantizeOptions& options = {});
 /// A new model of such layers; `model` stays as it is.
 Sequential quantize_dynamic(const Sequential& model, const QuantizeOptions& options = {});
