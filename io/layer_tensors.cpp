@@ -4,30 +4,24 @@
 
 namespace bytegate::detail {
 
-namespace {
-
-/// Stores in `used` which tensors of the file the layer consists of.
-LayerPtr read_layer(const LayerFile& file, const LayerSpec& spec, std::set<std::string>& used) {
-  FileSource source(file, spec, FileSource::Tensors::read);
+LayerPtr LayerReader::read(const LayerSpec& spec) {
+  FileSource source(file_, spec, FileSource::Tensors::read);
   try {
     LayerPtr layer = spec.kind->make(source);
     source.check_fields();
-    used = source.used();
+    const std::lock_guard lock(mutex_);
+    used_.insert(source.used().begin(), source.used().end());
     return layer;
   } catch (const Error& error) {
     // What a layer refuses is the file's fault here; what the choice of a backend refuses is not.
     if (error.code() != ErrorCode::invalid_argument && error.code() != ErrorCode::shape_mismatch) throw;
-    fail_bad_file(file.file.what(), {"layer ", in_quotes(spec.name), ": ", error.what()});
+    fail_bad_file(file_.file.what(), {"layer ", in_quotes(spec.name), ": ", error.what()});
   }
 }
 
-}  // namespace
-
-std::vector<LayerPtr> LayerReader::read(const std::vector<LayerSpec>& specs, int num_threads) {
-  std::vector<std::set<std::string>> used(specs.size());
-  std::vector<LayerPtr> layers =
-      make_layers(specs.size(), num_threads, [&](std::size_t i) { return read_layer(file_, specs[i], used[i]); });
-  for (std::set<std::string>& names : used) used_.merge(names);
+std::vector<NamedLayer> LayerReader::read(const std::vector<LayerSpec>& specs, int num_threads) {
+  std::vector<NamedLayer> layers(specs.size());
+  for_each_layer(specs.size(), num_threads, [&](std::size_t i) { layers[i] = {specs[i].name, read(specs[i])}; });
   return layers;
 }
 

@@ -3,6 +3,7 @@
 
 #include <bytegate/safetensors.h>
 
+#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -18,13 +19,16 @@ class LayerReader {
 
   /// A layer for each spec, made on `num_threads` threads. Throws Error (bad_file; invalid_argument for a number of
   /// threads that is not 1 to 256).
-  std::vector<LayerPtr> read(const std::vector<LayerSpec>& specs, int num_threads);
+  std::vector<NamedLayer> read(const std::vector<LayerSpec>& specs, int num_threads);
 
   /// Stored tensors that no layer read so far has used under any of their names.
   std::vector<std::string> unused() const;
 
  private:
+  LayerPtr read(const LayerSpec& spec);
+
   LayerFile file_;
+  std::mutex mutex_;  ///< of used_
   std::set<std::string> used_;
 };
 

@@ -86,9 +86,9 @@ Sequential load_model(const SafetensorsFile& file, const LoadOptions& options) {
   Plan plan = detail::model_plan(layer_file, metadata, options);
   LayerReader reader(layer_file);
   Sequential model(options.name.empty() ? metadata.name : options.name);
-  std::vector<LayerPtr> layers = reader.read(plan.layers, options.num_threads);
+  std::vector<NamedLayer> layers = reader.read(plan.layers, options.num_threads);
   try {
-    for (std::size_t i = 0; i < layers.size(); ++i) model.add(plan.layers[i].name, std::move(layers[i]));
+    for (NamedLayer& layer : layers) model.add(std::move(layer.name), std::move(layer.layer));
   } catch (const Error& error) {
     fail_bad_file(file.what(), {error.what()});
   }
@@ -113,8 +113,7 @@ StateDict load_state_dict(const SafetensorsFile& file, const LoadOptions& option
   Plan plan = detail::state_dict_plan(layer_file, metadata, options);
   StateDict result;
   LayerReader reader(layer_file);
-  std::vector<LayerPtr> layers = reader.read(plan.layers, options.num_threads);
-  for (std::size_t i = 0; i < layers.size(); ++i) result.layers.push_back({plan.layers[i].name, std::move(layers[i])});
+  result.layers = reader.read(plan.layers, options.num_threads);
   if (options.quantize) options.quantize->validate(result.layers);
   result.tensor_prefixes = prefixes_of(plan);
   result.others = reader.unused();

@@ -66,18 +66,16 @@ void QuantizeOptions::validate(const std::vector<NamedLayer>& layers) const {
 
 std::vector<NamedLayer> quantize_dynamic(const std::vector<NamedLayer>& layers, const QuantizeOptions& options) {
   options.validate(layers);
-  std::vector<LayerPtr> made = detail::make_layers(layers.size(), options.num_threads, [&](std::size_t i) {
-    const auto& [name, layer] = layers[i];
-    if (!options.chooses(name, kind_of(*layer))) return layer;
+  std::vector<NamedLayer> quantized = layers;
+  detail::for_each_layer(layers.size(), options.num_threads, [&](std::size_t i) {
+    auto& [name, layer] = quantized[i];
+    if (!options.chooses(name, kind_of(*layer))) return;
     try {
-      LayerPtr quantized = layer->quantize_dynamic(options.scheme, options.backend);
-      return quantized ? quantized : layer;
+      if (LayerPtr q = layer->quantize_dynamic(options.scheme, options.backend)) layer = std::move(q);
     } catch (const Error& e) {
       detail::throw_error(e.code(), {"layer '", name, "': ", e.what()});
     }
   });
-  std::vector<NamedLayer> quantized;
-  for (std::size_t i = 0; i < layers.size(); ++i) quantized.push_back({layers[i].name, std::move(made[i])});
   return quantized;
 }
 

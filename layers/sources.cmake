@@ -2,10 +2,10 @@
 # folder and below; see cmake/library.cmake.
 set(cold
   checks.cpp
+  for_each_layer.cpp
   kinds.cpp
   layer.cpp
   lstm.cpp
-  make_layers.cpp
   quantize_dynamic.cpp
   recurrent_core.cpp
   scheme.cpp

@@ -90,11 +90,10 @@ struct QuantizeOptions {
 };
 
 namespace detail {
-/// The layers make(0) to make(count - 1), made on `num_threads` threads (1 to 256, the calling one among them). Throws
-/// what the first call that failed, in the order of the layers, has thrown; Error (invalid_argument) for another number
-/// of threads; std::system_error if a thread cannot be started.
-std::vector<LayerPtr> make_layers(std::size_t count, int num_threads,
-                                  const std::function<LayerPtr(std::size_t index)>& make);
+/// Calls f(0) to f(count - 1), which make a layer each, on `num_threads` threads (1 to 256, the calling one among
+/// them). Throws what the first call in order that failed has thrown; Error (invalid_argument) for another number of
+/// threads; std::system_error if a thread cannot be started.
+void for_each_layer(std::size_t count, int num_threads, const std::function<void(std::size_t index)>& f);
 }  // namespace detail
 
 /// New layers, the chosen ones quantized and the others shared. A user's own layer is quantized on one of several
