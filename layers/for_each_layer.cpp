@@ -10,7 +10,8 @@
 
 namespace bytegate {
 
-void detail::for_each_layer(std::size_t count, int num_threads, const std::function<void(std::size_t)>& f) {
+void detail::for_each_layer(std::size_t count, int num_threads, void (*f)(const void* context, std::size_t index),
+                            const void* context) {
   check_num_threads(num_threads);
   std::atomic<std::size_t> next{0}, end{count};  // end: the first that failed, or count
   std::exception_ptr error;
@@ -20,7 +21,7 @@ void detail::for_each_layer(std::size_t count, int num_threads, const std::funct
   const auto work = [&](std::size_t) {
     for (std::size_t i = next++; i < end; i = next++) {
       try {
-        f(i);
+        f(context, i);
       } catch (...) {
         const std::lock_guard lock(mutex);
         if (i >= end) continue;

@@ -5,7 +5,6 @@
 
 #include <concepts>
 #include <cstddef>
-#include <functional>
 #include <iosfwd>
 #include <memory>
 #include <string>
@@ -93,7 +92,13 @@ namespace detail {
 /// Calls f(0) to f(count - 1), which make a layer each, on `num_threads` threads (1 to 256, the calling one among
 /// them). Throws what the first call in order that failed has thrown; Error (invalid_argument) for another number of
 /// threads; std::system_error if a thread cannot be started.
-void for_each_layer(std::size_t count, int num_threads, const std::function<void(std::size_t index)>& f);
+void for_each_layer(std::size_t count, int num_threads, void (*f)(const void* context, std::size_t index),
+                    const void* context);
+template <class F>
+void for_each_layer(std::size_t count, int num_threads, const F& f) {
+  for_each_layer(
+      count, num_threads, [](const void* context, std::size_t i) { (*static_cast<const F*>(context))(i); }, &f);
+}
 }  // namespace detail
 
 /// New layers, the chosen ones quantized and the others shared. A user's own layer is quantized on one of several
