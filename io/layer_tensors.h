@@ -3,7 +3,6 @@
 
 #include <bytegate/safetensors.h>
 
-#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -25,10 +24,7 @@ class LayerReader {
   std::vector<std::string> unused() const;
 
  private:
-  LayerPtr read(const LayerSpec& spec);
-
   LayerFile file_;
-  std::mutex mutex_;  ///< of used_
   std::set<std::string> used_;
 };
 

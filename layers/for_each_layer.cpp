@@ -24,18 +24,15 @@ void detail::for_each_layer(std::size_t count, int num_threads, void (*f)(const 
         f(context, i);
       } catch (...) {
         const std::lock_guard lock(mutex);
-        if (i >= end) continue;
-        end = i;
-        error = std::current_exception();
+        if (i < end) {
+          end = i;
+          error = std::current_exception();
+        }
       }
     }
   };
-  const std::size_t threads = std::min(static_cast<std::size_t>(num_threads), count);
-  if (threads > 1) {
-    ThreadPool(threads).run(threads, work);
-  } else {
-    work(0);
-  }
+  const std::size_t threads = std::clamp<std::size_t>(count, 1, static_cast<std::size_t>(num_threads));
+  ThreadPool(threads).run(threads, work);  // one thread: this one
   if (error) std::rethrow_exception(error);
 }
 

@@ -14,8 +14,8 @@ bool is_finite(float v) noexcept { return (std::bit_cast<std::uint32_t>(v) & 0x7
 }  // namespace
 
 void check_num_threads(int num_threads) {
-  if (num_threads >= 1 && num_threads <= 256) return;
-  throw_error(ErrorCode::invalid_argument, {"num_threads is ", num_threads, ", expected 1 to 256"});
+  if (num_threads < 1 || num_threads > 256)
+    throw_error(ErrorCode::invalid_argument, {"num_threads is ", num_threads, ", expected 1 to 256"});
 }
 
 void check_shape(bool ok, TextPart what, const Shape& shape, TextPart expected) {
