@@ -63,11 +63,8 @@ class ObjectWriter final : public LayerVisitor {
   }
   void field(const LayerField& field) override {
     if (!field.in_architecture || field.is_default) return;
-    const auto* truth = std::get_if<bool>(&field.value);
-    const auto* number = std::get_if<std::int64_t>(&field.value);
-    put(field.name, truth    ? (*truth ? "true" : "false")
-                    : number ? join_text({*number})
-                             : json_string(std::get<std::string>(field.value)));
+    const std::string text = value_text(field);
+    put(field.name, std::holds_alternative<std::string>(field.value) ? json_string(text) : text);
   }
   void scheme(const Scheme& scheme) override {
     if (scheme != common_) put("scheme", json_string(to_string(scheme)));
