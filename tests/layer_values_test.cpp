@@ -1,0 +1,149 @@
+// The values of layers without products, against double precision, and their options.
+#include <bytegate/model_file.h>
+
+#include <cfloat>
+#include <cmath>
+#include <functional>
+
+#include "layers/core/functions.h"
+#include "tests/support/backend_test.h"
+#include "tests/support/compare.h"
+#include "tests/support/random.h"
+
+namespace bytegate::testing {
+namespace {
+
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+double ulps(float ours, double expected) {
+  const double size = std::max(std::fabs(expected), static_cast<double>(FLT_MIN));
+  return std::fabs(ours - expected) / (std::ldexp(1.0, std::ilogb(size)) * FLT_EPSILON);
+}
+
+TEST(Functions, ExpAndItsLessOne) {
+  double worst = 0, worst_less_1 = 0;
+  for (double x = -103; x < 88.7; x += 0.00137) {
+    const auto v = static_cast<float>(x);
+    worst = std::max(worst, ulps(detail::exp(v), std::exp(static_cast<double>(v))));
+    if (v > 0) continue;
+    const double expected = std::expm1(static_cast<double>(v));
+    worst_less_1 = std::max(worst_less_1, std::fabs(detail::exp_minus_1(v) - expected) / std::fabs(expected));
+  }
+  EXPECT_LT(worst, 1.5);
+  EXPECT_LT(worst_less_1, 2e-7);
+  EXPECT_EQ(detail::exp(0.0f), 1.0f);
+  EXPECT_EQ(detail::exp(-kInf), 0.0f);
+  EXPECT_EQ(detail::exp(-200.0f), 0.0f);
+  EXPECT_EQ(detail::exp(kInf), kInf);
+  EXPECT_EQ(detail::exp(89.0f), kInf);
+  EXPECT_TRUE(std::isnan(detail::exp(NAN)) && std::isnan(detail::exp_minus_1(-NAN)));
+  EXPECT_EQ(detail::exp_minus_1(-kInf), -1.0f);
+  EXPECT_EQ(detail::exp_minus_1(1e-38f * -1e-5f), 1e-38f * -1e-5f);
+}
+
+TEST(Functions, Log) {
+  for (double x = 1e-300; x < 1e300; x *= 1.137) {
+    const double expected = std::log(x);
+    EXPECT_NEAR(detail::log(x), expected, 2e-15 * std::max(1.0, std::fabs(expected)));
+  }
+  EXPECT_EQ(detail::log(1.0), 0.0);
+  EXPECT_TRUE(std::isnan(detail::log(std::nan(""))));
+  EXPECT_EQ(detail::log(HUGE_VAL), HUGE_VAL);
+}
+
+Tensor values(const Elementwise& layer, std::vector<float> x) {
+  const Shape shape{static_cast<std::int64_t>(x.size())};
+  Tensor y(shape, std::move(x));
+  layer.forward(y.view(), y.view());  // in place
+  return y;
+}
+
+TEST(Activations, LeakyReluAndElu) {
+  const std::vector<float> x = {-2.0f, -0.5f, -1e-8f, -0.0f, 0.0f, 3.0f, kInf, -kInf};
+  const Tensor leaky = values(LeakyReLU(0.25), x), elu = values(ELU(2.0), x);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (!std::isfinite(x[i])) continue;
+    EXPECT_EQ(leaky.data[i], x[i] > 0 ? x[i] : 0.25f * x[i]);
+    const double expected = x[i] > 0 ? static_cast<double>(x[i]) : 2.0 * std::expm1(static_cast<double>(x[i]));
+    EXPECT_NEAR(elu.data[i], expected, 2e-7 * std::fabs(expected));
+  }
+  EXPECT_EQ(leaky.data[7], -kInf);
+  EXPECT_EQ(elu.data[6], kInf);
+  EXPECT_EQ(elu.data[7], -2.0f);
+  EXPECT_TRUE(std::isnan(values(ELU(), {NAN}).data[0]) && std::isnan(values(LeakyReLU(), {NAN}).data[0]));
+  EXPECT_THROW(ELU(static_cast<double>(kInf)), Error);
+  EXPECT_THROW(LeakyReLU(std::nan("")), Error);
+  EXPECT_EQ(to_string(ELU()), "ELU(alpha=1.0)");
+  EXPECT_EQ(to_string(LeakyReLU(0.01)), "LeakyReLU(negative_slope=0.01)");
+  EXPECT_EQ(to_string(Softmax()), "Softmax(dim=-1)");
+}
+
+TEST(Softmaxes, AgainstDouble) {
+  Random random(3);
+  for (const std::int64_t n : {1, 2, 7, 8, 9, 63, 1000}) {
+    for (const float size : {0.1f, 5.0f, 500.0f}) {
+      const Tensor x = random_tensor({3, n}, random, size);
+      Tensor y(x.shape), logs(x.shape);
+      Softmax().forward(x.view(), y.view());
+      LogSoftmax().forward(x.view(), logs.view());
+      for (std::size_t row = 0; row < 3; ++row) {
+        const auto width = static_cast<std::size_t>(n), at = row * width;
+        double max = -HUGE_VAL, sum = 0;
+        for (std::size_t i = 0; i < width; ++i) max = std::max(max, static_cast<double>(x.data[at + i]));
+        for (std::size_t i = 0; i < width; ++i) sum += std::exp(x.data[at + i] - max);
+        for (std::size_t i = 0; i < width; ++i) {
+          EXPECT_NEAR(y.data[at + i], std::exp(x.data[at + i] - max) / sum, 3e-7);
+          const double log = x.data[at + i] - max - std::log(sum);
+          EXPECT_NEAR(logs.data[at + i], log, 3e-7 * std::max(1.0, std::fabs(log)));
+        }
+      }
+    }
+  }
+}
+
+// As PyTorch: NaN and +infinity make the row NaN, -infinity has no part, and a row of it alone is NaN.
+TEST(Softmaxes, NanAndInfinity) {
+  const Tensor x(Shape{5, 3}, {1, NAN, 2, 1, kInf, 2, 1, -kInf, 1, -kInf, -kInf, -kInf, 3, 3, 3});
+  Tensor y(x.shape), logs(x.shape);
+  Softmax().forward(x.view(), y.view());
+  LogSoftmax().forward(x.view(), logs.view());
+  for (const std::size_t row : {0, 1, 3}) {
+    for (std::size_t i = 0; i < 3; ++i)
+      EXPECT_TRUE(std::isnan(y.data[3 * row + i]) && std::isnan(logs.data[3 * row + i])) << row;
+  }
+  EXPECT_EQ(std::vector<float>(y.data.begin() + 6, y.data.begin() + 9), (std::vector<float>{0.5f, 0, 0.5f}));
+  EXPECT_EQ(logs.data[7], -kInf);
+  EXPECT_EQ(y.data[12], 1.0f / 3);
+  EXPECT_THROW(Softmax().output_shape(Shape{}), Error);
+}
+
+Sequential load(const std::string& architecture) {
+  SafetensorsWriter writer;
+  writer.set_metadata("architecture", architecture);
+  return load_model(SafetensorsFile::parse(writer.bytes(), "m"));
+}
+
+std::string load_error(const std::string& architecture) {
+  try {
+    load(architecture);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(Options, FromArchitectures) {
+  EXPECT_EQ(to_string(load(R"([{"name": "a", "kind": "elu", "alpha": 5e-1, "inplace": true},
+                              {"name": "b", "kind": "leaky_relu", "negative_slope": 1},
+                              {"name": "c", "kind": "softmax", "dim": -1}])")),
+            "Sequential(\n  (a): ELU(alpha=0.5)\n  (b): LeakyReLU(negative_slope=1.0)\n  (c): Softmax(dim=-1)\n)");
+  EXPECT_NE(load_error(R"([{"name": "a", "kind": "softmax", "dim": 1}])").find("dim 1.0; -1, the last"),
+            std::string::npos);
+  EXPECT_NE(load_error(R"([{"name": "a", "kind": "elu", "alpha": "1"}])").find("alpha \"1\"; it must be a finite"),
+            std::string::npos);
+  EXPECT_NE(load_error(R"([{"name": "a", "kind": "elu", "alpha": 1e999}])"), "");
+  EXPECT_NE(load_error(R"([{"name": "a", "kind": "tanh", "alpha": 1}])").find("unknown key"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace bytegate::testing

@@ -1,0 +1,106 @@
+#include "tests/support/sample_layers.h"
+
+#include <algorithm>
+
+namespace bytegate::testing {
+namespace {
+
+/// Collects samples whose kind is the layer's own.
+class Samples {
+ public:
+  template <class L>
+  void add(const std::string& what, L layer, const Shape& input, bool large = false) {
+    auto pointer = std::make_shared<const L>(std::move(layer));
+    class Kind final : public LayerVisitor {
+     public:
+      std::string name;
+
+     private:
+      void begin(std::string_view kind, std::string_view) override { name = kind; }
+    } kind;
+    pointer->describe(kind);
+    all_.push_back({what.empty() ? kind.name : kind.name + " " + what, std::move(pointer), input, large});
+  }
+  std::vector<SampleLayer> take() { return std::move(all_); }
+
+ private:
+  std::vector<SampleLayer> all_;
+};
+
+void add_products(const Backend& backend, Random& random, Samples& samples) {
+  const auto tensor = [&](const Shape& shape) { return random_tensor(shape, random); };
+  samples.add("", Linear(tensor({21, 37}).view(), tensor({21}).view(), false, &backend), {3, 5, 37});
+  samples.add("relu", Linear(tensor({70, 8}).view(), {}, true, &backend), {3, 8});
+  samples.add("large", Linear(tensor({257, 300}).view(), tensor({257}).view(), false, &backend), {3, 40, 300}, true);
+  samples.add("", Embedding(tensor({20, 12}).view()), {3, 4});
+  LSTMConfig config{.input_size = 7, .hidden_size = 19, .num_layers = 2, .batch_first = true, .bidirectional = true};
+  samples.add("", LSTM(config, to_cells(random_cells(config, random)), &backend), {3, 5, 7});
+}
+
+void add_activations(const Backend& backend, Samples& samples) {
+  const Shape shape{3, 4, 37};
+  samples.add("", ReLU(), shape);
+  samples.add("", LeakyReLU(0.3), shape);
+  samples.add("", ELU(1.5), shape);
+  samples.add("", Sigmoid(&backend), shape);
+  samples.add("", Tanh(&backend), shape);
+  samples.add("", Softmax(), shape);
+  samples.add("one column", Softmax(), {3, 1});
+  samples.add("", LogSoftmax(), shape);
+}
+
+}  // namespace
+
+std::vector<SampleLayer> sample_layers(const Backend& backend) {
+  Random random(12);
+  Samples samples;
+  add_products(backend, random, samples);
+  add_activations(backend, samples);
+  samples.add("", Flatten(), {3, 4, 5});
+  return samples.take();
+}
+
+std::vector<NamedForm> forms_of(const SampleLayer& sample) {
+  std::vector<NamedForm> forms = {{sample.name + ", float", sample.layer}};
+  for (const Scheme& scheme : {Scheme::per_row(), Scheme::torch(false, 8), Scheme::torch(true, 7)}) {
+    if (LayerPtr layer = sample.layer->quantize_dynamic(scheme, nullptr))
+      forms.push_back({sample.name + ", " + to_string(scheme), std::move(layer), !scheme.is_torch()});
+  }
+  return forms;
+}
+
+Tensor sample_input(const Layer& layer, const Shape& shape, std::uint64_t seed) {
+  Random random(seed);
+  if (!layer.takes_indices()) return random_tensor(shape, random, 3.0f);
+  Tensor x(shape);
+  for (float& v : x.data) v = static_cast<float>(random.integer(0, layer.input_size() - 1));
+  return x;
+}
+
+Tensor run_layer(const Layer& layer, const Tensor& x, Workspace& workspace) {
+  Tensor y(layer.output_shape(x.shape));
+  if (layer.takes_indices()) {
+    const std::vector<std::int64_t> indices(x.data.begin(), x.data.end());
+    layer.forward(IndexView{indices.data(), x.shape}, y.view(), workspace, nullptr);
+  } else {
+    layer.forward(x.view(), y.view(), workspace, nullptr);
+  }
+  return y;
+}
+
+Tensor run_layer(const Layer& layer, const Tensor& x) {
+  Workspace workspace;
+  return run_layer(layer, x, workspace);
+}
+
+Tensor batch_item(const Tensor& tensor, std::int64_t b) {
+  std::vector<std::int64_t> dims(tensor.shape.dims().begin(), tensor.shape.dims().end());
+  dims[0] = 1;
+  Tensor item{Shape(dims)};
+  const std::size_t size = item.data.size();
+  std::copy_n(tensor.data.begin() + static_cast<std::ptrdiff_t>(static_cast<std::size_t>(b) * size), size,
+              item.data.begin());
+  return item;
+}
+
+}  // namespace bytegate::testing
