@@ -51,6 +51,7 @@ std::span<const LayerKind> layer_kinds() noexcept {
       LayerKind{"tanh", "a Tanh", false, false, false, make_tanh},
       LayerKind{"softmax", "a Softmax", false, false, false, make_softmax},
       LayerKind{"log_softmax", "a LogSoftmax", false, false, false, make_log_softmax},
+      LayerKind{"layer_norm", "a LayerNorm", true, false, false, in_usual_environment<make_layer_norm>},
       LayerKind{"flatten", "a Flatten", false, false, false, make_flatten},
       LayerKind{"dropout", "a Dropout", false, false, false, nullptr},
       LayerKind{"identity", "an Identity", false, false, false, nullptr},

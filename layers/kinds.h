@@ -21,6 +21,7 @@ LayerPtr make_sigmoid(LayerSource& source);
 LayerPtr make_tanh(LayerSource& source);
 LayerPtr make_softmax(LayerSource& source);
 LayerPtr make_log_softmax(LayerSource& source);
+LayerPtr make_layer_norm(LayerSource& source);
 LayerPtr make_flatten(LayerSource& source);
 LayerOutline outline_linear(LayerSource& source);
 LayerOutline outline_lstm(LayerSource& source);

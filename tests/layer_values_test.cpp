@@ -117,6 +117,46 @@ TEST(Softmaxes, NanAndInfinity) {
   EXPECT_THROW(Softmax().output_shape(Shape{}), Error);
 }
 
+TEST(LayerNorms, AgainstDouble) {
+  Random random(4);
+  for (const std::int64_t n : {1, 2, 8, 15, 64, 4099}) {
+    for (const float offset : {0.0f, 100.0f}) {
+      const Tensor weight = random_tensor({n}, random), bias = random_tensor({n}, random);
+      Tensor x = random_tensor({2, n}, random), y(x.shape);
+      for (float& v : x.data) v += offset;
+      LayerNorm(n, weight.view(), bias.view(), 1e-3).forward(x.view(), y.view());
+      const auto width = static_cast<std::size_t>(n);
+      for (std::size_t at = 0; at < x.data.size(); at += width) {
+        double mean = 0, var = 0;
+        for (std::size_t i = 0; i < width; ++i) mean += x.data[at + i] / static_cast<double>(n);
+        for (std::size_t i = 0; i < width; ++i) var += std::pow(x.data[at + i] - mean, 2) / static_cast<double>(n);
+        for (std::size_t i = 0; i < width; ++i) {
+          const double expected = (x.data[at + i] - mean) / std::sqrt(var + 1e-3) * weight.data[i] + bias.data[i];
+          EXPECT_NEAR(y.data[at + i], expected, offset == 0 ? 1e-6 : 2e-5);
+        }
+      }
+    }
+  }
+}
+
+TEST(LayerNorms, OddRowsAndOptions) {
+  const Tensor x(Shape{5, 2}, {1, NAN, kInf, 1, 3e38f, -3e38f, 7, 7, -kInf, kInf});
+  Tensor y(x.shape);
+  const LayerNorm plain(2, {}, {});
+  plain.forward(x.view(), y.view());
+  for (const std::size_t i : {0, 1, 2, 3, 8, 9}) EXPECT_TRUE(std::isnan(y.data[i])) << i;
+  EXPECT_EQ(std::vector<float>(y.data.begin() + 4, y.data.begin() + 8), (std::vector<float>{1, -1, 0, 0}));
+  const Tensor two(Shape{2}, {1, 2});
+  EXPECT_EQ(to_string(plain), "LayerNorm((2,), eps=1e-05, elementwise_affine=False)");
+  EXPECT_EQ(to_string(LayerNorm(2, two.view(), {})), "LayerNorm((2,), eps=1e-05, elementwise_affine=True, bias=False)");
+  EXPECT_THROW(LayerNorm(0, {}, {}), Error);
+  EXPECT_THROW(LayerNorm(2, {}, two.view()), Error);
+  EXPECT_THROW(LayerNorm(3, two.view(), {}), Error);
+  EXPECT_THROW(LayerNorm(2, {}, {}, -1), Error);
+  EXPECT_THROW(LayerNorm(2, {}, {}, std::nan("")), Error);
+  EXPECT_THROW(plain.output_shape(Shape{3}), Error);
+}
+
 Sequential load(const std::string& architecture) {
   SafetensorsWriter writer;
   writer.set_metadata("architecture", architecture);

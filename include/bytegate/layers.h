@@ -10,6 +10,7 @@
 
 #include <bytegate/activations.h>
 #include <bytegate/layer.h>
+#include <bytegate/norms.h>
 
 #include <cstdint>
 #include <memory>

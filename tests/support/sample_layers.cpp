@@ -49,6 +49,13 @@ void add_activations(const Backend& backend, Samples& samples) {
   samples.add("", LogSoftmax(), shape);
 }
 
+void add_norms(Random& random, Samples& samples) {
+  const Tensor weight = random_tensor({37}, random), bias = random_tensor({37}, random);
+  samples.add("", LayerNorm(37, weight.view(), bias.view()), {3, 4, 37});
+  samples.add("without a bias", LayerNorm(37, weight.view(), {}, 0.001), {3, 37});
+  samples.add("alone", LayerNorm(5, {}, {}), {3, 5});
+}
+
 }  // namespace
 
 std::vector<SampleLayer> sample_layers(const Backend& backend) {
@@ -56,6 +63,7 @@ std::vector<SampleLayer> sample_layers(const Backend& backend) {
   Samples samples;
   add_products(backend, random, samples);
   add_activations(backend, samples);
+  add_norms(random, samples);
   samples.add("", Flatten(), {3, 4, 5});
   return samples.take();
 }
