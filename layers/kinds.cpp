@@ -53,6 +53,8 @@ std::span<const LayerKind> layer_kinds() noexcept {
       LayerKind{"log_softmax", "a LogSoftmax", false, false, false, make_log_softmax},
       LayerKind{"layer_norm", "a LayerNorm", true, false, false, in_usual_environment<make_layer_norm>},
       LayerKind{"flatten", "a Flatten", false, false, false, make_flatten},
+      LayerKind{"last_step", "a LastStep", false, false, false, make_last_step},
+      LayerKind{"permute", "a Permute", false, false, false, make_permute},
       LayerKind{"dropout", "a Dropout", false, false, false, nullptr},
       LayerKind{"identity", "an Identity", false, false, false, nullptr},
   };

@@ -23,6 +23,8 @@ LayerPtr make_softmax(LayerSource& source);
 LayerPtr make_log_softmax(LayerSource& source);
 LayerPtr make_layer_norm(LayerSource& source);
 LayerPtr make_flatten(LayerSource& source);
+LayerPtr make_last_step(LayerSource& source);
+LayerPtr make_permute(LayerSource& source);
 LayerOutline outline_linear(LayerSource& source);
 LayerOutline outline_lstm(LayerSource& source);
 LayerOutline outline_embedding(LayerSource& source);

@@ -1,6 +1,7 @@
 // The values of layers without products, against double precision, and their options.
 #include <bytegate/model_file.h>
 
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <functional>
@@ -157,6 +158,62 @@ TEST(LayerNorms, OddRowsAndOptions) {
   EXPECT_THROW(plain.output_shape(Shape{3}), Error);
 }
 
+/// 0, 1, 2, ...
+Tensor counting(const Shape& shape) {
+  Tensor x(shape);
+  for (std::size_t i = 0; i < x.data.size(); ++i) x.data[i] = static_cast<float>(i);
+  return x;
+}
+
+template <class L, class... Arguments>
+Tensor outputs(const L& layer, const Tensor& x, const Arguments&... arguments) {
+  Tensor y(layer.output_shape(x.shape));
+  layer.forward(x.view(), y.view(), arguments...);
+  return y;
+}
+
+TEST(LastSteps, OfEverySequence) {
+  const Tensor x = counting({3, 2, 2}), row = counting({4});
+  EXPECT_EQ(outputs(LastStep(), x).data, (std::vector<float>{8, 9, 10, 11}));
+  EXPECT_EQ(outputs(LastStep(true), x).data, (std::vector<float>{2, 3, 6, 7, 10, 11}));
+  EXPECT_EQ(outputs(LastStep(), row).data, (std::vector<float>{3}));
+  EXPECT_EQ(outputs(LastStep(), row).shape, Shape{});
+  const std::int64_t two[] = {1, 3}, three[] = {2, 1, 2}, wrong[] = {0, 1}, long_one[] = {4, 1};
+  EXPECT_EQ(outputs(LastStep(), x, std::span(two)).data, (std::vector<float>{0, 1, 10, 11}));
+  EXPECT_EQ(outputs(LastStep(true), x, std::span(three)).data, (std::vector<float>{2, 3, 4, 5, 10, 11}));
+  for (const auto& lengths : {wrong, long_one}) EXPECT_THROW(outputs(LastStep(), x, std::span(lengths, 2)), Error);
+  EXPECT_THROW(outputs(LastStep(), x, std::span(three)), Error);
+  EXPECT_THROW(outputs(LastStep(), row, std::span(two).first(1)), Error);
+  EXPECT_THROW(LastStep().output_shape(Shape{0, 2, 2}), Error);
+  EXPECT_THROW(LastStep(true).output_shape(Shape{2}), Error);
+  EXPECT_EQ(to_string(LastStep(true)), "LastStep(batch_first=True)");
+}
+
+TEST(Permutes, EveryOrderOfThree) {
+  std::vector<std::int64_t> dims = {0, 1, 2};
+  const Tensor x = counting({2, 33, 20});
+  do {
+    const Tensor y = outputs(Permute(dims), x);
+    std::int64_t at[3];
+    for (at[0] = 0; at[0] < 2; ++at[0]) {
+      for (at[1] = 0; at[1] < 33; ++at[1]) {
+        for (at[2] = 0; at[2] < 20; ++at[2]) {
+          const auto p = [&](int i) { return at[dims[static_cast<std::size_t>(i)]]; };
+          const std::int64_t to = (p(0) * y.shape[1] + p(1)) * y.shape[2] + p(2),
+                             from = (at[0] * 33 + at[1]) * 20 + at[2];
+          ASSERT_EQ(y.data[static_cast<std::size_t>(to)], x.data[static_cast<std::size_t>(from)]);
+        }
+      }
+    }
+  } while (std::next_permutation(dims.begin(), dims.end()));
+  EXPECT_EQ(outputs(Permute({0}), counting({5})).data, counting({5}).data);
+  EXPECT_EQ(to_string(Permute({0, 2, 1})), "Permute(dims=[0, 2, 1])");
+  for (const std::vector<std::int64_t>& wrong :
+       std::vector<std::vector<std::int64_t>>{{}, {1}, {0, 0}, {0, 2}, {-1, 0}})
+    EXPECT_THROW(Permute{wrong}, Error);
+  EXPECT_THROW(Permute({0, 2, 1}).output_shape(Shape{2, 3}), Error);
+}
+
 Sequential load(const std::string& architecture) {
   SafetensorsWriter writer;
   writer.set_metadata("architecture", architecture);
@@ -182,6 +239,11 @@ TEST(Options, FromArchitectures) {
   EXPECT_NE(load_error(R"([{"name": "a", "kind": "elu", "alpha": "1"}])").find("alpha \"1\"; it must be a finite"),
             std::string::npos);
   EXPECT_NE(load_error(R"([{"name": "a", "kind": "elu", "alpha": 1e999}])"), "");
+  EXPECT_EQ(to_string(load(R"([{"name": "a", "kind": "permute", "dims": [1, 0]}])")),
+            "Sequential(\n  (a): Permute(dims=[1, 0])\n)");
+  EXPECT_NE(load_error(R"([{"name": "a", "kind": "permute"}])").find("has no dims"), std::string::npos);
+  EXPECT_NE(load_error(R"([{"name": "a", "kind": "permute", "dims": [0, "1"]}])").find("a list of integers"),
+            std::string::npos);
   EXPECT_NE(load_error(R"([{"name": "a", "kind": "tanh", "alpha": 1}])").find("unknown key"), std::string::npos);
 }
 

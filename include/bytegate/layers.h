@@ -1,5 +1,5 @@
-// The layers: Linear, LSTM, Embedding, each with float32 or int8 weights, and Flatten; with the headers that this one
-// includes, all layers of the library.
+// The layers: Linear, LSTM, Embedding, each with float32 or int8 weights; with the headers that this one includes, all
+// layers of the library.
 //
 // Copies of a layer share its weights. A layer is bound to one backend for good: null means default_backend().
 // `forward` checks shapes before it touches anything and throws Error (shape_mismatch, invalid_argument) for wrong
@@ -11,6 +11,7 @@
 #include <bytegate/activations.h>
 #include <bytegate/layer.h>
 #include <bytegate/norms.h>
+#include <bytegate/reshapes.h>
 
 #include <cstdint>
 #include <memory>
@@ -183,16 +184,6 @@ class Embedding final : public Layer {
 
  private:
   std::shared_ptr<const detail::EmbeddingCore> core_;
-};
-
-/// [D0, D1, ...] -> [D0, D1 * ...]: view(out.size(0), -1).
-class Flatten final : public Layer {
- public:
-  Shape output_shape(const Shape& x) const override;
-  using Layer::forward;
-  void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const override;
-  void describe(LayerVisitor& visitor) const override;
-  bool only_reshapes() const noexcept override { return true; }
 };
 
 }  // namespace bytegate

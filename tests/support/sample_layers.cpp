@@ -65,6 +65,9 @@ std::vector<SampleLayer> sample_layers(const Backend& backend) {
   add_activations(backend, samples);
   add_norms(random, samples);
   samples.add("", Flatten(), {3, 4, 5});
+  samples.add("", LastStep(true), {3, 4, 5});
+  samples.add("", Permute({0, 3, 1, 2}), {3, 4, 5, 6});
+  samples.add("of a matrix", Permute({0, 2, 1}), {3, 17, 40});
   return samples.take();
 }
 
