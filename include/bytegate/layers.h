@@ -59,6 +59,8 @@ class Linear final : public Layer {
   using Layer::forward;
   void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const override;
   void describe(LayerVisitor& visitor) const override;
+  void forward_then(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
+                    const Layer& next) const override;
   LayerPtr quantize_dynamic(const Scheme& scheme, const Backend* backend) const override;
 
  private:
