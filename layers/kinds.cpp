@@ -44,6 +44,7 @@ std::span<const LayerKind> layer_kinds() noexcept {
                 outline_embedding, "weight", "emb"},
       LayerKind{"lstm", "an LSTM", true, true, true, in_usual_environment<make_lstm>, outline_lstm, "weight_ih_l0"},
       LayerKind{"linear", "a Linear", true, true, true, in_usual_environment<make_linear>, outline_linear, "weight"},
+      LayerKind{"conv1d", "a Conv1d", true, true, true, in_usual_environment<make_conv1d>},
       LayerKind{"relu", "a ReLU", false, false, false, make_relu},
       LayerKind{"leaky_relu", "a LeakyReLU", false, false, false, make_leaky_relu},
       LayerKind{"elu", "an ELU", false, false, false, make_elu},

@@ -13,6 +13,7 @@ namespace bytegate::detail {
 // throw Error (bad_file, invalid_argument, shape_mismatch).
 LayerPtr make_linear(LayerSource& source);
 LayerPtr make_lstm(LayerSource& source);
+LayerPtr make_conv1d(LayerSource& source);
 LayerPtr make_embedding(LayerSource& source);
 LayerPtr make_relu(LayerSource& source);
 LayerPtr make_leaky_relu(LayerSource& source);

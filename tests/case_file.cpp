@@ -42,6 +42,20 @@ class Builder {
     return std::make_shared<const LSTM>(config, cells, &backend_);
   }
 
+  LayerPtr conv1d(const nlohmann::json& c, const std::string& prefix) const {
+    const Conv1dConfig config{.in_channels = c.at("in_channels"),
+                              .out_channels = c.at("out_channels"),
+                              .kernel_size = c.at("kernel_size"),
+                              .stride = c.value("stride", 1),
+                              .padding = c.value("padding", 0),
+                              .dilation = c.value("dilation", 1),
+                              .groups = c.value("groups", 1)};
+    const bool has_bias = c.value("bias", true);
+    const Tensor weight = source_.tensor(prefix + "weight"),
+                 bias = has_bias ? source_.tensor(prefix + "bias") : Tensor();
+    return std::make_shared<const Conv1d>(config, weight.view(), has_bias ? bias.view() : ConstTensorView{}, &backend_);
+  }
+
   LayerPtr layer_norm(const nlohmann::json& c, const std::string& prefix) const {
     const Tensor weight = source_.tensor(prefix + "weight"), bias = source_.tensor(prefix + "bias");
     return std::make_shared<const LayerNorm>(c.at("normalized_shape"), weight.view(), bias.view(),
@@ -77,6 +91,7 @@ struct Kind {
 constexpr Kind kKinds[] = {
     {"linear", &Builder::linear},
     {"lstm", &Builder::lstm},
+    {"conv1d", &Builder::conv1d},
     {"permute", &Builder::permute},
     {"last_step", &Builder::last_step},
     {"flatten", &Builder::plain<Flatten>},
@@ -90,7 +105,6 @@ constexpr Kind kKinds[] = {
     {"lstm_cell", nullptr},
     {"gru_cell", nullptr},
     {"rnn_cell", nullptr},
-    {"conv1d", nullptr},
 };
 
 const Kind& find_kind(const nlohmann::json& config) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <bytegate/activations.h>
+#include <bytegate/conv1d.h>
 #include <bytegate/layer.h>
 #include <bytegate/norms.h>
 #include <bytegate/reshapes.h>

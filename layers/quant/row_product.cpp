@@ -18,7 +18,9 @@ const Kernels& kernels_of(const Backend& backend, const Weight& weight) {
   return weight.quantized() ? backend.kernels->int8 : backend.kernels->f32;
 }
 
-[[gnu::cold]] std::size_t checked_bias_size(const char* layer, const Weight& weight, ConstTensorView bias) {
+}  // namespace
+
+[[gnu::cold]] std::size_t check_bias(const char* layer, const Weight& weight, ConstTensorView bias) {
   if (!bias.data) return 0;
   const Shape expected{weight.rows()};
   const std::string what = join_text({layer, ": the bias"});
@@ -26,8 +28,6 @@ const Kernels& kernels_of(const Backend& backend, const Weight& weight) {
   if (weight.quantized()) check_finite({bias.data, bias.shape.elements()}, what);
   return bias.shape.elements();
 }
-
-}  // namespace
 
 [[gnu::cold]] RowProduct::RowProduct(const char* layer, const Weight& weight, ConstTensorView bias, const Scheme& how,
                                      bool fused_relu, const Backend* on)
@@ -38,7 +38,7 @@ const Kernels& kernels_of(const Backend& backend, const Weight& weight) {
       kernels_(kernels_of(*backend, weight)),
       weights(kernels_, kernels_.layout,
               ChannelOrder::identity(kernels_.layout, static_cast<std::size_t>(weight.rows())), weight,
-              {bias.data, checked_bias_size(layer, weight, bias)}, scheme && scheme->is_torch()) {}
+              {bias.data, check_bias(layer, weight, bias)}, scheme && scheme->is_torch()) {}
 
 [[gnu::cold]] std::optional<Tensor> RowProduct::bias() const {
   if (!has_bias) return std::nullopt;

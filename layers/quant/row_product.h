@@ -66,6 +66,9 @@ class RowProduct {
                 const Layer* next, WorkspaceImpl& workspace) const;
 };
 
+/// Throws Error unless bias (null data: none) is [weight.rows()], and finite beside an int8 weight. Its elements.
+std::size_t check_bias(const char* layer, const Weight& weight, ConstTensorView bias);
+
 /// The range of x [rows, k].
 RowRange range_of_rows(const Kernels& kernels, const float* x, std::size_t rows, std::size_t k,
                        WorkspaceImpl& workspace);

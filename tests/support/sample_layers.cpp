@@ -37,6 +37,28 @@ void add_products(const Backend& backend, Random& random, Samples& samples) {
   samples.add("", LSTM(config, to_cells(random_cells(config, random)), &backend), {3, 5, 7});
 }
 
+void add_convolutions(const Backend& backend, Random& random, Samples& samples) {
+  const auto add = [&](const std::string& what, const Conv1dConfig& c, std::int64_t steps, bool large = false) {
+    const Tensor weight = random_tensor({c.out_channels, c.in_channels / c.groups, c.kernel_size}, random),
+                 bias = random_tensor({c.out_channels}, random);
+    samples.add(what, Conv1d(c, weight.view(), what.empty() ? ConstTensorView{} : bias.view(), &backend),
+                c.channels_last ? Shape{3, steps, c.in_channels} : Shape{3, c.in_channels, steps}, large);
+  };
+  add("", {.in_channels = 5, .out_channels = 18, .kernel_size = 3}, 9);
+  add("padded", {.in_channels = 6, .out_channels = 7, .kernel_size = 5, .stride = 2, .padding = 3}, 70);
+  add("channels last", {.in_channels = 9, .out_channels = 33, .kernel_size = 3, .padding = 1, .channels_last = true},
+      11);
+  add("dilated", {.in_channels = 4, .out_channels = 3, .kernel_size = 3, .dilation = 2, .channels_last = true}, 40);
+  add("causal", {.in_channels = 4, .out_channels = 6, .kernel_size = 4, .stride = 2, .dilation = 3, .causal = true}, 8);
+  add("depthwise", {.in_channels = 19, .out_channels = 19, .kernel_size = 3, .padding = 1, .groups = 19}, 90);
+  add("depthwise last",
+      {.in_channels = 64, .out_channels = 64, .kernel_size = 5, .stride = 3, .groups = 64, .channels_last = true}, 900,
+      true);
+  add("large", {.in_channels = 64, .out_channels = 70, .kernel_size = 3, .padding = 1, .channels_last = true}, 400,
+      true);
+  add("large first", {.in_channels = 64, .out_channels = 70, .kernel_size = 3, .padding = 1}, 350, true);
+}
+
 void add_activations(const Backend& backend, Samples& samples) {
   const Shape shape{3, 4, 37};
   samples.add("", ReLU(), shape);
@@ -62,6 +84,7 @@ std::vector<SampleLayer> sample_layers(const Backend& backend) {
   Random random(12);
   Samples samples;
   add_products(backend, random, samples);
+  add_convolutions(backend, random, samples);
   add_activations(backend, samples);
   add_norms(random, samples);
   samples.add("", Flatten(), {3, 4, 5});
