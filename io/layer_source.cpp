@@ -14,6 +14,7 @@ namespace bytegate::detail {
 namespace {
 
 constexpr const char* kQuantizedDtype = "qint8";
+constexpr const char* kFoldedBias = "bias";  // what a layer that is folded into another adds to
 constexpr const char* kSizes = "an integer of 0 or more";
 
 std::string needs_text(const char* field, const JsonValue& value, const char* accepted) {
@@ -88,6 +89,7 @@ std::int64_t FileSource::size(const char* field, std::int64_t by_default, std::i
 bool FileSource::flag(const char* field, bool by_default, const std::string& tensor) {
   const bool shown = has(tensor);
   const bool value = stated_flag(field).value_or(spec_.unstated == Unstated::defaults ? by_default : shown);
+  if (has_fold() && tensor == kFoldedBias) return true;
   if (!value && shown) fail({"has ", field, " false, but there is a tensor ", quoted(tensor)});
   return value;
 }
@@ -194,6 +196,7 @@ Weight FileSource::weight(const std::string& tensor, const Shape& shape) {
   const StoredTensor& stored = take_tensor(tensor, {shape.dims().begin(), shape.dims().end()});
   if (!quantized_) quantized_ = is_quantized(stored);
   if (*quantized_) {
+    if (has_fold()) fail({"is int8, and ", in_quotes(spec_.folds[0].name), " can only be folded into float weights"});
     if (tensors_ == Tensors::read) return int8_weight(tensor, stored);
     used_.insert(file_.names.stored_name(spec_.prefix + tensor + kScaleSuffix));
     return {};
@@ -204,12 +207,46 @@ Weight FileSource::weight(const std::string& tensor, const Shape& shape) {
     const auto width = static_cast<std::uint64_t>(cols);
     read(tensor, stored, static_cast<std::uint64_t>(first) * width, {out, static_cast<std::uint64_t>(count) * width});
   });
+  if (has_fold()) floats = floats.with_rows_scaled(fold(rows).scale);
   if (!quantize_) return floats;
   return Weight::quantizing(std::move(floats),
                             spec_.kind->quantizes_activations ? quantize_->scheme : Scheme::per_row());
 }
 
+void FileSource::ignore_tensor(const std::string& tensor) {
+  if (has(tensor)) used_.insert(file_.names.stored_name(spec_.prefix + tensor));
+}
+
+const ChannelAffine& FileSource::fold(std::int64_t channels) {
+  if (fold_) return *fold_;
+  const auto count = static_cast<std::size_t>(channels);
+  ChannelAffine all{std::vector<double>(count, 1.0), std::vector<double>(count, 0.0)};
+  for (const LayerSpec& spec : spec_.folds) {
+    FileSource source(file_, spec, tensors_);
+    const ChannelAffine next = spec.kind->fold(source);
+    source.check_fields();
+    if (next.scale.size() != count)
+      source.fail({"has ", next.scale.size(), " channels behind ", in_quotes(spec_.name), ", which has ", channels});
+    for (std::size_t i = 0; i < count; ++i) {
+      all.scale[i] *= next.scale[i];
+      all.shift[i] = all.shift[i] * next.scale[i] + next.shift[i];
+    }
+    used_.insert(source.used().begin(), source.used().end());
+  }
+  return fold_.emplace(std::move(all));
+}
+
 Tensor FileSource::floats(const std::string& tensor, const Shape& shape) {
+  if (!has_fold() || tensor != kFoldedBias) return stored_floats(tensor, shape);
+  Tensor values = has(tensor) ? stored_floats(tensor, shape) : Tensor(shape);
+  if (tensors_ != Tensors::read) return values;
+  const ChannelAffine& affine = fold(shape[0]);
+  for (std::size_t i = 0; i < values.data.size(); ++i)
+    values.data[i] = static_cast<float>(static_cast<double>(values.data[i]) * affine.scale[i] + affine.shift[i]);
+  return values;
+}
+
+Tensor FileSource::stored_floats(const std::string& tensor, const Shape& shape) {
   const StoredTensor& stored = take_tensor(tensor, {shape.dims().begin(), shape.dims().end()});
   check_float_dtype(tensor, stored);
   if (tensors_ != Tensors::read) return {};

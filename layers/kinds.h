@@ -22,6 +22,7 @@ LayerPtr make_sigmoid(LayerSource& source);
 LayerPtr make_tanh(LayerSource& source);
 LayerPtr make_softmax(LayerSource& source);
 LayerPtr make_log_softmax(LayerSource& source);
+ChannelAffine fold_batch_norm1d(LayerSource& source);
 LayerPtr make_layer_norm(LayerSource& source);
 LayerPtr make_flatten(LayerSource& source);
 LayerPtr make_last_step(LayerSource& source);

@@ -163,6 +163,7 @@ struct LinearFields {
 
 [[gnu::cold]] LayerPtr detail::make_linear(LayerSource& source) {
   const LinearFields fields = read_linear_fields(source);
+  if (fields.relu && source.has_fold()) source.fail({"has a relu, so nothing behind it can be folded into it"});
   Tensor bias;
   if (fields.bias) bias = source.floats("bias", Shape{fields.out_features});
   const Weight weight = source.weight("weight", fields.out_features, fields.in_features);

@@ -214,6 +214,106 @@ TEST(Permutes, EveryOrderOfThree) {
   EXPECT_THROW(Permute({0, 2, 1}).output_shape(Shape{2, 3}), Error);
 }
 
+/// BatchNorm1d in double, y [rows, channels].
+void expect_normalized(const Tensor& y, const Tensor& before, const BatchNorm1d& norm) {
+  const auto channels = static_cast<std::size_t>(before.shape.back());
+  for (std::size_t i = 0; i < y.data.size(); ++i) {
+    const std::size_t c = i % channels;
+    const double expected = (static_cast<double>(before.data[i]) - norm.running_mean.data[c]) /
+                                std::sqrt(norm.running_var.data[c] + norm.eps) * norm.weight.data[c] +
+                            norm.bias.data[c];
+    EXPECT_NEAR(y.data[i], expected, 1e-5);
+  }
+}
+
+BatchNorm1d random_norm(std::int64_t channels, Random& random) {
+  BatchNorm1d norm{random_tensor({channels}, random), random_tensor({channels}, random),
+                   random_tensor({channels}, random), random_tensor({channels}, random), 1e-3};
+  for (float& v : norm.running_var.data) v = v * v + 0.1f;
+  return norm;
+}
+
+TEST(BatchNorms, FoldedByAFunction) {
+  Random random(6);
+  const BatchNorm1d norm = random_norm(7, random);
+  const Tensor weight = random_tensor({7, 5}, random), bias = random_tensor({7}, random),
+               x = random_tensor({4, 5}, random);
+  for (const bool has_bias : {true, false}) {
+    const Linear linear(weight.view(), has_bias ? bias.view() : ConstTensorView{});
+    expect_normalized(fold_batch_norm(linear, norm).forward(x), linear.forward(x), norm);
+  }
+  const Tensor kernel = random_tensor({7, 5, 3}, random), series = random_tensor({2, 9, 5}, random);
+  const Conv1d conv({.in_channels = 5, .out_channels = 7, .kernel_size = 3, .channels_last = true}, kernel.view(), {});
+  expect_normalized(fold_batch_norm(conv, norm).forward(series), conv.forward(series), norm);
+  EXPECT_THROW(fold_batch_norm(Linear(weight.view(), {}, true), norm), Error);
+  EXPECT_THROW(fold_batch_norm(Linear::from_float(Linear(weight.view(), {})), norm), Error);
+  EXPECT_THROW(fold_batch_norm(Linear(weight.view(), {}), random_norm(6, random)), Error);
+  BatchNorm1d wrong = norm;
+  wrong.running_var.data[3] = -1;
+  EXPECT_THROW(wrong.affine(), Error);
+}
+
+SafetensorsFile norm_file(const BatchNorm1d& norm, const Tensor& weight) {
+  SafetensorsWriter writer;
+  const auto add = [&](const std::string& name, const Tensor& t) {
+    writer.add(name, t.shape.dims(), std::span<const float>(t.data));
+  };
+  add("fc.weight", weight);
+  add("bn.running_mean", norm.running_mean);
+  add("bn.running_var", norm.running_var);
+  add("bn.weight", norm.weight);
+  add("bn.bias", norm.bias);
+  const std::int64_t count = 3;
+  writer.add("bn.num_batches_tracked", "I64", Shape{}.dims(), std::as_bytes(std::span(&count, 1)));
+  return SafetensorsFile::parse(writer.bytes(), "m");
+}
+
+TEST(BatchNorms, FoldedWhileAFileIsRead) {
+  Random random(7);
+  const BatchNorm1d norm = random_norm(7, random);
+  const Tensor weight = random_tensor({7, 5}, random), x = random_tensor({4, 5}, random);
+  const SafetensorsFile file = norm_file(norm, weight);
+  const auto load_as = [&](const std::string& text, const QuantizeOptions* quantize = nullptr) {
+    return load_model(file, {.architecture = text, .quantize = quantize});
+  };
+  const std::string text =
+      R"([{"name": "fc", "kind": "linear", "bias": false}, {"name": "drop", "kind": "dropout"},
+          {"name": "bn", "kind": "batch_norm1d", "eps": 0.001, "momentum": 0.1}, {"name": "act", "kind": "relu"}])";
+  const Linear expected = fold_batch_norm(Linear(weight.view(), {}), norm);
+  const Sequential model = load_as(text);
+  EXPECT_EQ(to_string(model),
+            "Sequential(\n  (fc): Linear(in_features=5, out_features=7, bias=True)\n  (act): ReLU()\n)");
+  Tensor y = expected.forward(x);
+  ReLU().forward(y.view(), y.view());
+  EXPECT_EQ(first_difference(model.forward(x), y), "");
+  const QuantizeOptions quantize;
+  EXPECT_EQ(first_difference(load_as(text, &quantize).forward(x), quantize_dynamic(model).forward(x)), "");
+  const auto error = [&](const std::string& layers) {
+    try {
+      load_as(layers);
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_NE(
+      error(R"([{"name": "fc", "kind": "linear"}, {"name": "act", "kind": "relu"},
+                      {"name": "bn", "kind": "batch_norm1d"}])")
+          .find("\"bn\", a BatchNorm1d, follows \"act\", a ReLU; it can only be folded into a Linear or a Conv1d"),
+      std::string::npos);
+  EXPECT_NE(error(R"([{"name": "bn", "kind": "batch_norm1d"}, {"name": "fc", "kind": "linear"}])").find("first layer"),
+            std::string::npos);
+  EXPECT_NE(error(R"([{"name": "fc", "kind": "linear", "relu": true}, {"name": "bn", "kind": "batch_norm1d"}])")
+                .find("has a relu"),
+            std::string::npos);
+  EXPECT_NE(error(R"([{"name": "fc", "kind": "linear"}, {"name": "bn", "kind": "batch_norm1d", "num_features": 6}])")
+                .find("asks for [6]"),
+            std::string::npos);
+  EXPECT_NE(error(R"([{"name": "fc", "kind": "linear"}, {"name": "bn", "kind": "batch_norm1d", "dim": 6}])")
+                .find("unknown key"),
+            std::string::npos);
+}
+
 Sequential load(const std::string& architecture) {
   SafetensorsWriter writer;
   writer.set_metadata("architecture", architecture);

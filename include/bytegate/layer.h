@@ -117,6 +117,12 @@ using LayerPtr = std::shared_ptr<const Layer>;
 /// The layer as PyTorch prints it: "LSTM(80, 256, num_layers=2)".
 std::string to_string(const Layer& layer);
 
+/// y = scale * x + shift for each channel.
+struct ChannelAffine {
+  std::vector<double> scale;
+  std::vector<double> shift;
+};
+
 /// What a file says of one layer: the fields of its architecture, where it has one, and the tensors of its module.
 /// Names of tensors are those within the module: "weight_ih_l0". Each function throws Error (bad_file) if the file says
 /// something that cannot be.
@@ -144,7 +150,12 @@ class LayerSource {
   /// Accepts a field that has no effect on inference.
   virtual void ignore(const char* field) = 0;
 
+  /// Whether a layer behind this one is folded into it (LayerKind::fold).
+  virtual bool has_fold() const = 0;
+
   virtual bool has(const std::string& tensor) const = 0;
+  /// Accepts a tensor that has no effect on inference.
+  virtual void ignore_tensor(const std::string& tensor) = 0;
   /// Rows and columns of a tensor that must be there and be a matrix; each is below 2^30.
   virtual std::array<std::int64_t, 2> matrix(const std::string& tensor) const = 0;
   /// A matrix of that shape, float or int8 as the file has it. LayerKind::outline is passed a source that checks shapes
@@ -184,7 +195,7 @@ struct LayerKind {
   bool has_tensors;
   bool quantized_by_default;              ///< whether quantize_dynamic takes it unless it is told which kinds to take
   bool quantizes_activations;             ///< whether its int8 form has a scheme; else its weights have one scale a row
-  LayerPtr (*make)(LayerSource& source);  ///< null for a kind that does nothing at inference
+  LayerPtr (*make)(LayerSource& source);  ///< null for a kind that does nothing at inference, or is folded
 
   /// How layers of the kind are recognized in a state dict without an architecture; null: they are not. It throws Error
   /// (bad_file) for tensors that are not those of such a layer.
@@ -192,6 +203,12 @@ struct LayerKind {
   std::string_view mark{};  ///< a tensor that every layer of the kind has
   /// Part of the names of such layers, in lower case, for a kind whose tensors look like those of a more common one.
   std::string_view name_hint{};
+
+  /// Whether a layer of another kind can be folded into one of this: rows of its matrix `weight` are channels of the
+  /// output, and it may have a `bias`.
+  bool takes_fold = false;
+  /// For a kind that is never made, but folded into the float weights of the layer before it while a file is read.
+  ChannelAffine (*fold)(LayerSource& source) = nullptr;
 };
 
 /// All kinds that the library has.

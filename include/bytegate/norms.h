@@ -9,6 +9,9 @@
 #pragma GCC visibility push(default)
 namespace bytegate {
 
+class Conv1d;
+class Linear;
+
 namespace detail {
 struct LayerNormCore;
 }
@@ -38,6 +41,25 @@ class LayerNorm final : public Layer {
  private:
   std::shared_ptr<const detail::LayerNormCore> core_;
 };
+
+/// torch.nn.BatchNorm1d at inference: (x - running_mean) / sqrt(running_var + eps) * weight + bias for each channel. It
+/// is no layer of its own: it is folded into the float Linear or Conv1d right before it, by fold_batch_norm or, where
+/// an architecture names it (`batch_norm1d`), while the file is read.
+struct BatchNorm1d {
+  Tensor running_mean;  ///< [channels]
+  Tensor running_var;   ///< [channels]
+  Tensor weight;        ///< [channels], or empty for ones
+  Tensor bias;          ///< [channels], or empty for zeros
+  double eps = 1e-5;
+
+  /// Throws Error (shape_mismatch, invalid_argument) for other shapes, or where a variance plus eps is not above 0.
+  ChannelAffine affine() const;
+};
+
+/// The layer with the normalization of its output channels in its weight and bias, rounded once to float32. Throws
+/// Error (invalid_argument, shape_mismatch) for an int8 layer, a Linear with a ReLU, or another number of channels.
+Linear fold_batch_norm(const Linear& layer, const BatchNorm1d& norm);
+Conv1d fold_batch_norm(const Conv1d& layer, const BatchNorm1d& norm);
 
 }  // namespace bytegate
 #pragma GCC visibility pop

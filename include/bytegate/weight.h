@@ -61,6 +61,9 @@ class Weight {
   /// Each row, a matrix [m, cols / m], transposed; read through this weight. m divides the columns.
   Weight with_rows_transposed(std::int64_t m) const;
 
+  /// The rows of a float matrix, each times its factor in double, read through this weight. [rows] factors.
+  Weight with_rows_scaled(std::vector<double> factors) const;
+
   /// Rows [first, first + count) into `out`. The weight must be of that type.
   void read(std::int64_t first, std::int64_t count, float* out) const { floats_(first, count, out); }
   void read(std::int64_t first, std::int64_t count, std::int8_t* out) const { int8s_(first, count, out); }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "layers/core/checks.h"
+#include "layers/core/float_environment.h"
 #include "layers/quant/row_pieces.h"
 
 namespace bytegate {
@@ -97,6 +98,25 @@ Weight Weight::with_rows_transposed(std::int64_t m) const {
   const auto rows = static_cast<std::size_t>(m), cols = static_cast<std::size_t>(cols_ / m);
   if (floats_) result.floats_ = transposing<float>(floats_, rows, cols);
   if (int8s_) result.int8s_ = transposing<std::int8_t>(int8s_, rows, cols);
+  return result;
+}
+
+Weight Weight::with_rows_scaled(std::vector<double> factors) const {
+  if (!floats_ || factors.size() != static_cast<std::size_t>(rows_)) {
+    detail::throw_error(ErrorCode::invalid_argument,
+                        {"Weight::with_rows_scaled: ", factors.size(), " factors for a weight of ", rows_,
+                         floats_ ? " rows" : " rows that is not float32"});
+  }
+  Weight result = *this;
+  result.floats_ = [read = floats_, factors = std::move(factors), cols = static_cast<std::size_t>(cols_)](
+                       std::int64_t first, std::int64_t count, float* out) {
+    read(first, count, out);
+    const detail::FloatEnvironment environment;
+    for (std::int64_t row = first; row < first + count; ++row, out += cols) {
+      const double factor = factors[static_cast<std::size_t>(row)];
+      for (std::size_t i = 0; i < cols; ++i) out[i] = static_cast<float>(static_cast<double>(out[i]) * factor);
+    }
+  };
   return result;
 }
 
