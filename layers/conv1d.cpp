@@ -269,6 +269,10 @@ bool Conv1d::quantized() const noexcept { return scheme().has_value(); }
 const std::optional<Scheme>& Conv1d::scheme() const noexcept { return core_->scheme(); }
 const Backend& Conv1d::backend() const noexcept { return core_->backend(); }
 std::int64_t Conv1d::input_size() const noexcept { return config().channels_last ? config().in_channels : -1; }
+[[gnu::cold]] Shape Conv1d::sample_shape(std::int64_t batch, std::int64_t steps) const {
+  const std::int64_t channels = config().in_channels;
+  return config().channels_last ? Shape{batch, steps, channels} : Shape{batch, channels, steps};
+}
 Shape Conv1d::output_shape(const Shape& x) const { return core_->output_shape(x); }
 
 [[gnu::cold]] std::vector<Shape> Conv1d::state_shapes(const Shape& x) const {

@@ -265,6 +265,17 @@ TEST(Conv1dText, AsPyTorchPrintsIt) {
             "Conv1d(4, 4, kernel_size=(2,), stride=(3,), padding=(1,), dilation=(2,), groups=4, bias=False)");
 }
 
+TEST(Conv1dText, SampleShapes) {
+  const Tensor weight(Shape{4, 3, 2});
+  for (const bool last : {true, false}) {
+    const Conv1d layer({.in_channels = 3, .out_channels = 4, .kernel_size = 2, .channels_last = last}, weight.view(),
+                       {});
+    EXPECT_EQ(layer.sample_shape(2, 9), (last ? Shape{2, 9, 3} : Shape{2, 3, 9}));
+    EXPECT_EQ(layer.input_size(), last ? 3 : -1);
+  }
+  EXPECT_EQ(ReLU().sample_shape(2, 9), Shape{});
+}
+
 // PyTorch's tensor of three dimensions shows the sizes; stride and padding must be stated.
 TEST(Conv1dFiles, SizesFromTheTensors) {
   SafetensorsWriter writer;

@@ -108,7 +108,7 @@ TEST(Softmaxes, NanAndInfinity) {
   Tensor y(x.shape), logs(x.shape);
   Softmax().forward(x.view(), y.view());
   LogSoftmax().forward(x.view(), logs.view());
-  for (const std::size_t row : {0, 1, 3}) {
+  for (const std::size_t row : {0u, 1u, 3u}) {
     for (std::size_t i = 0; i < 3; ++i)
       EXPECT_TRUE(std::isnan(y.data[3 * row + i]) && std::isnan(logs.data[3 * row + i])) << row;
   }
@@ -145,7 +145,7 @@ TEST(LayerNorms, OddRowsAndOptions) {
   Tensor y(x.shape);
   const LayerNorm plain(2, {}, {});
   plain.forward(x.view(), y.view());
-  for (const std::size_t i : {0, 1, 2, 3, 8, 9}) EXPECT_TRUE(std::isnan(y.data[i])) << i;
+  for (const std::size_t i : {0u, 1u, 2u, 3u, 8u, 9u}) EXPECT_TRUE(std::isnan(y.data[i])) << i;
   EXPECT_EQ(std::vector<float>(y.data.begin() + 4, y.data.begin() + 8), (std::vector<float>{1, -1, 0, 0}));
   const Tensor two(Shape{2}, {1, 2});
   EXPECT_EQ(to_string(plain), "LayerNorm((2,), eps=1e-05, elementwise_affine=False)");

@@ -65,6 +65,7 @@ class Conv1d final : public Layer {
   const Backend& backend() const noexcept;
 
   std::int64_t input_size() const noexcept override;
+  Shape sample_shape(std::int64_t batch, std::int64_t steps) const override;
   Shape output_shape(const Shape& x) const override;
   using Layer::forward;
   /// `state` of a causal layer: the (kernel_size - 1) * dilation inputs before x, in the layout of x. T must then be a

@@ -72,6 +72,10 @@ class Layer {
   /// this, exclusive); -1 for a layer that accepts any.
   virtual std::int64_t input_size() const noexcept { return -1; }
 
+  /// The shape of an input of that many sequences and steps, for a layer whose layout input_size does not tell; without
+  /// dimensions for others.
+  virtual Shape sample_shape(std::int64_t /*batch*/, std::int64_t /*steps*/) const { return {}; }
+
   /// The shape of the output for an input of that shape. Throws Error (shape_mismatch) for one that is not accepted.
   virtual Shape output_shape(const Shape& x) const = 0;
 
