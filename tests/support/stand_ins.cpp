@@ -14,7 +14,7 @@ namespace {
 /// A part of the signal handler: the features of which it carries out the instructions.
 struct Trap {
   CpuFeatures features;
-  int (*supported)();  ///< whether the CPU has none of them and the handler works; installs it
+  const char* (*unmet)();  ///< null if the CPU has none of them and the handler works, which is installed then
 };
 
 constexpr CpuFeatures kAvxVnni = cpu_feature::avxvnni;
@@ -22,8 +22,13 @@ constexpr CpuFeatures kAmx = cpu_feature::amx_tile | cpu_feature::amx_int8;
 
 const Trap kTraps[] = {
 #ifdef __x86_64__
-    {kAvxVnni, [] { return static_cast<int>((cpu_features() & kAvxVnni) == 0 && trap_avxvnni()); }},
-    {kAmx, [] { return static_cast<int>((cpu_features() & kAmx) == 0 && trap_amx()); }},
+    {kAvxVnni,
+     [] {
+       return (cpu_features() & kAvxVnni) == 0 && trap_avxvnni()
+                  ? nullptr
+                  : "a CPU without AVX-VNNI whose signal frames hold whole registers";
+     }},
+    {kAmx, [] { return (cpu_features() & kAmx) == 0 && trap_amx() ? nullptr : "a CPU without AMX"; }},
 #endif
     {0, nullptr}};
 
@@ -47,7 +52,7 @@ const std::vector<Backend>& stand_ins() {
                       .name = s->name,
                       .description = descriptions.back().c_str(),
                       .required = s->original->required & ~trap.features,
-                      .supported = trap.supported,
+                      .unmet = trap.unmet,
                       .kernels = s->original->kernels});
     }
     return made;
