@@ -10,7 +10,7 @@ constinit const Backend avx512bw = {
     .description = "AVX-512 without VNNI, widened to 16 bits",
     .required = cpu_feature::avx2 | cpu_feature::fma3 | cpu_feature::avx512f | cpu_feature::avx512bw |
                 cpu_feature::avx512dq | cpu_feature::avx512vl,
-    .supported = nullptr,
+    .unmet = nullptr,
     .kernels = &avx512bw_kernels,
 };
 }  // namespace bytegate::backends
