@@ -54,7 +54,7 @@ void Depthwise::run(const ConvInput& input, const ConvOutput& output, const Laye
   const std::size_t rows = input.rows();
   if (rows == 0) return;
   const FloatEnvironment environment;
-  const Kernels& kernels = backend->kernels->int8;
+  const Kernels& kernels = *backend->kernels->int8;
   ActivationQuantizer quantizer(kernels, scheme);
   if (quantizer.per_tensor()) quantizer.fit(input.range(kernels, workspace));
   const bool large = rows * channels_ * kernel_ >= kMinDepthwiseMacs && !quantizer.per_tensor();
@@ -134,7 +134,7 @@ void Depthwise::int8_row(const float* x, std::size_t step, const ActivationQuant
   if (!quantizer.per_tensor()) {
     auto* ranges = workspace.get<RowRange>(Slot::ranges, kernel_);
     const FloatRows window{x, step, kernel_, channels_};
-    backend->kernels->int8.find_ranges(&window, ranges);
+    backend->kernels->int8->find_ranges(&window, ranges);
     scale = row_quantizer(merge(ranges, kernel_));
   }
   if (scale.scale.scale != scale.scale.scale) {
