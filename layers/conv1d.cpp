@@ -37,7 +37,9 @@ class Conv1dCore {
                                                  on);
   }
 
-  void forward(ConstTensorView x, TensorView y, LayerState* state, const Layer* next, WorkspaceImpl& workspace) const;
+  void forward(ConstTensorView x, TensorView y, LayerState* state, std::span<const std::int64_t> lengths,
+               const Layer* next, WorkspaceImpl& workspace) const;
+  std::int64_t output_steps(std::int64_t steps) const;
   Shape output_shape(const Shape& x) const;
   Shape state_shape(const Shape& x) const;
 
@@ -60,13 +62,13 @@ Shape Conv1dCore::output_shape(const Shape& x) const {
     check_shape(false, "Conv1d: the input", x,
                 config.channels_last ? join_text({"[batch, time, ", n, "]"}) : join_text({"[batch, ", n, ", time]"}));
   }
-  const std::int64_t span = (config.kernel_size - 1) * config.dilation + 1, steps = x[time_dim(x)];
-  const std::int64_t beyond = config.causal ? steps - 1 : steps + 2 * config.padding - span;
-  if (beyond < 0 && !config.causal) {
-    check_shape(false, "Conv1d: the input", x, join_text({"at least ", span - 2 * config.padding, " steps"}));
+  const std::int64_t steps = output_steps(x[time_dim(x)]);
+  if (steps == 0 && !config.causal) {
+    const std::int64_t least = (config.kernel_size - 1) * config.dilation + 1 - 2 * config.padding;
+    check_shape(false, "Conv1d: the input", x, join_text({"at least ", least, " steps"}));
   }
   std::array<std::int64_t, 3> dims{x[0], x[0], x[0]};
-  dims[time_dim(x)] = beyond < 0 ? 0 : beyond / config.stride + 1;
+  dims[time_dim(x)] = steps;
   dims[rank - (config.channels_last ? 1 : 2)] = config.out_channels;
   return Shape(std::span<const std::int64_t>(dims.data(), rank));
 }
@@ -95,8 +97,30 @@ float* Conv1dCore::history(const Shape& x, LayerState* state) const {
   return tensor.view().data;
 }
 
-void Conv1dCore::forward(ConstTensorView x, TensorView y, LayerState* state, const Layer* next,
-                         WorkspaceImpl& workspace) const {
+std::int64_t Conv1dCore::output_steps(std::int64_t steps) const {
+  const std::int64_t span = (config.kernel_size - 1) * config.dilation + 1,
+                     beyond = config.causal ? steps - 1 : steps + 2 * config.padding - span;
+  return beyond < 0 ? 0 : beyond / config.stride + 1;
+}
+
+namespace {
+
+void check_lengths(std::span<const std::int64_t> lengths, std::size_t batch, std::size_t steps) {
+  if (lengths.empty()) return;
+  if (lengths.size() != batch) {
+    throw_error(ErrorCode::shape_mismatch, {"Conv1d: there are ", lengths.size(), " lengths for a batch of ", batch});
+  }
+  for (std::size_t b = 0; b < batch; ++b) {
+    if (lengths[b] >= 0 && static_cast<std::size_t>(lengths[b]) <= steps) continue;
+    throw_error(ErrorCode::invalid_argument,
+                {"Conv1d: the length of sequence ", b, " is ", lengths[b], ", expected 0 to ", steps});
+  }
+}
+
+}  // namespace
+
+void Conv1dCore::forward(ConstTensorView x, TensorView y, LayerState* state, std::span<const std::int64_t> lengths,
+                         const Layer* next, WorkspaceImpl& workspace) const {
   const Shape expected = output_shape(x.shape);
   if (!(y.shape == expected)) check_shape(false, "Conv1d: the output", y.shape, expected);
   check_data(x.data, "Conv1d: the input", x.shape);
@@ -105,7 +129,10 @@ void Conv1dCore::forward(ConstTensorView x, TensorView y, LayerState* state, con
   const auto size = [](std::int64_t v) { return static_cast<std::size_t>(v); };
   const std::size_t batch = x.shape.rank() == 3 ? size(x.shape[0]) : 1, steps = size(x.shape[time_dim(x.shape)]),
                     out_steps = size(expected[time_dim(x.shape)]);
-  const ConvInput input(config, x.data, before, batch, steps, out_steps);
+  check_lengths(lengths, batch, steps);
+  if (before && !lengths.empty())
+    throw_error(ErrorCode::invalid_argument, {"Conv1d: lengths and a state at once are not accepted"});
+  const ConvInput input(config, x.data, before, batch, steps, out_steps, lengths);
   const ConvOutput output{y.data, size(config.out_channels), out_steps, config.channels_last};
   if (dense) {
     dense->run(ConvRows(input, output, dense->scheme.has_value()), input.rows(), next, workspace);
@@ -160,14 +187,19 @@ LayerPtr Conv1d::quantize_dynamic(const Scheme& scheme, const Backend* backend) 
 }
 
 void Conv1d::forward(ConstTensorView x, TensorView y, Workspace& workspace) const {
-  core_->forward(x, y, nullptr, nullptr, workspace.impl());
+  core_->forward(x, y, nullptr, {}, nullptr, workspace.impl());
 }
 void Conv1d::forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const {
-  core_->forward(x, y, state, nullptr, workspace.impl());
+  core_->forward(x, y, state, {}, nullptr, workspace.impl());
 }
+void Conv1d::forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
+                     std::span<const std::int64_t> lengths) const {
+  core_->forward(x, y, state, lengths, nullptr, workspace.impl());
+}
+std::int64_t Conv1d::output_steps(std::int64_t steps) const { return core_->output_steps(steps); }
 void Conv1d::forward_then(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
-                          const Layer& next) const {
-  core_->forward(x, y, state, &next, workspace.impl());
+                          std::span<const std::int64_t> lengths, const Layer& next) const {
+  core_->forward(x, y, state, lengths, &next, workspace.impl());
 }
 Tensor Conv1d::forward(const Tensor& x) const {
   Workspace workspace;

@@ -52,6 +52,10 @@ void LastStep::forward(ConstTensorView x, TensorView y, std::span<const std::int
   }
 }
 void LastStep::forward(ConstTensorView x, TensorView y, Workspace&, LayerState*) const { forward(x, y); }
+void LastStep::forward(ConstTensorView x, TensorView y, Workspace&, LayerState*,
+                       std::span<const std::int64_t> lengths) const {
+  forward(x, y, lengths);
+}
 
 void LastStep::describe(LayerVisitor& visitor) const {
   visitor.begin("last_step", "LastStep");

@@ -104,7 +104,8 @@ void Linear::forward(ConstTensorView x, TensorView y, Workspace& workspace) cons
 void Linear::forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState*) const {
   core_->forward(x, y, nullptr, workspace.impl());
 }
-void Linear::forward_then(ConstTensorView x, TensorView y, Workspace& workspace, LayerState*, const Layer& next) const {
+void Linear::forward_then(ConstTensorView x, TensorView y, Workspace& workspace, LayerState*,
+                          std::span<const std::int64_t>, const Layer& next) const {
   core_->forward(x, y, &next, workspace.impl());
 }
 [[gnu::cold]] Tensor Linear::forward(const Tensor& x) const {
