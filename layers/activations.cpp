@@ -35,7 +35,7 @@ void ReLU::describe(LayerVisitor& visitor) const { visitor.begin("relu", "ReLU")
 
 LayerPtr detail::make_relu(LayerSource& source) {
   source.ignore("inplace");
-  return std::make_shared<const ReLU>();
+  return detail::own(new ReLU());
 }
 
 LeakyReLU::LeakyReLU(double negative_slope)
@@ -52,7 +52,7 @@ void LeakyReLU::describe(LayerVisitor& visitor) const {
 
 LayerPtr detail::make_leaky_relu(LayerSource& source) {
   source.ignore("inplace");
-  return std::make_shared<const LeakyReLU>(source.number("negative_slope", 0.01));
+  return detail::own(new LeakyReLU(source.number("negative_slope", 0.01)));
 }
 
 ELU::ELU(double alpha) : Elementwise("ELU"), alpha_(check_finite_option(alpha, "ELU: alpha")) {}
@@ -68,7 +68,7 @@ void ELU::describe(LayerVisitor& visitor) const {
 
 LayerPtr detail::make_elu(LayerSource& source) {
   source.ignore("inplace");
-  return std::make_shared<const ELU>(source.number("alpha", 1.0));
+  return detail::own(new ELU(source.number("alpha", 1.0)));
 }
 
 Sigmoid::Sigmoid(const Backend* backend) : Elementwise("Sigmoid"), backend_(&check_backend(backend)) {}
@@ -77,7 +77,7 @@ void Sigmoid::apply(const float* x, float* y, std::size_t n) const noexcept { ba
 
 void Sigmoid::describe(LayerVisitor& visitor) const { visitor.begin("sigmoid", "Sigmoid"); }
 
-LayerPtr detail::make_sigmoid(LayerSource& source) { return std::make_shared<const Sigmoid>(source.backend()); }
+LayerPtr detail::make_sigmoid(LayerSource& source) { return detail::own(new Sigmoid(source.backend())); }
 
 Tanh::Tanh(const Backend* backend) : Elementwise("Tanh"), backend_(&check_backend(backend)) {}
 
@@ -85,6 +85,6 @@ void Tanh::apply(const float* x, float* y, std::size_t n) const noexcept { backe
 
 void Tanh::describe(LayerVisitor& visitor) const { visitor.begin("tanh", "Tanh"); }
 
-LayerPtr detail::make_tanh(LayerSource& source) { return std::make_shared<const Tanh>(source.backend()); }
+LayerPtr detail::make_tanh(LayerSource& source) { return detail::own(new Tanh(source.backend())); }
 
 }  // namespace bytegate

@@ -183,7 +183,7 @@ Conv1d Conv1d::from_float(const Conv1d& conv, const Scheme& scheme, const Backen
 }
 
 LayerPtr Conv1d::quantize_dynamic(const Scheme& scheme, const Backend* backend) const {
-  return quantized() ? nullptr : std::make_shared<const Conv1d>(from_float(*this, scheme, backend));
+  return quantized() ? nullptr : detail::own(new Conv1d(from_float(*this, scheme, backend)));
 }
 
 void Conv1d::forward(ConstTensorView x, TensorView y, Workspace& workspace) const {
@@ -274,8 +274,7 @@ LayerPtr detail::make_conv1d(LayerSource& source) {
   const Tensor bias = has_bias ? source.floats("bias", Shape{c.out_channels}) : Tensor();
   const Weight weight = source.weight("weight", Shape{c.out_channels, c.in_channels / c.groups, c.kernel_size});
   const Scheme scheme = weight.quantized() ? source.scheme() : Scheme();
-  return std::make_shared<const Conv1d>(c, weight, has_bias ? bias.view() : ConstTensorView{}, scheme,
-                                        source.backend());
+  return detail::own(new Conv1d(c, weight, has_bias ? bias.view() : ConstTensorView{}, scheme, source.backend()));
 }
 
 }  // namespace bytegate

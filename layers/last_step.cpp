@@ -63,7 +63,7 @@ void LastStep::describe(LayerVisitor& visitor) const {
 }
 
 LayerPtr detail::make_last_step(LayerSource& source) {
-  return std::make_shared<const LastStep>(source.flag("batch_first", false));
+  return detail::own(new LastStep(source.flag("batch_first", false)));
 }
 
 }  // namespace bytegate

@@ -83,8 +83,8 @@ LayerPtr detail::make_layer_norm(LayerSource& source) {
   const double eps = source.number("eps", 1e-5);
   const Tensor weights = affine ? source.floats("weight", Shape{size}) : Tensor();
   const Tensor biases = bias ? source.floats("bias", Shape{size}) : Tensor();
-  return std::make_shared<const LayerNorm>(size, affine ? weights.view() : ConstTensorView{},
-                                           bias ? biases.view() : ConstTensorView{}, eps);
+  return detail::own(
+      new LayerNorm(size, affine ? weights.view() : ConstTensorView{}, bias ? biases.view() : ConstTensorView{}, eps));
 }
 
 }  // namespace bytegate

@@ -65,6 +65,6 @@ void Permute::describe(LayerVisitor& visitor) const {
   visitor.field({"dims", dims_, LayerField::Print::named});
 }
 
-LayerPtr detail::make_permute(LayerSource& source) { return std::make_shared<const Permute>(source.list("dims")); }
+LayerPtr detail::make_permute(LayerSource& source) { return detail::own(new Permute(source.list("dims"))); }
 
 }  // namespace bytegate

@@ -33,7 +33,7 @@ void Softmax::describe(LayerVisitor& visitor) const { describe_softmax("softmax"
 
 LayerPtr detail::make_softmax(LayerSource& source) {
   check_dim(source);
-  return std::make_shared<const Softmax>();
+  return detail::own(new Softmax());
 }
 
 void LogSoftmax::forward(ConstTensorView x, TensorView y) const {
@@ -50,7 +50,7 @@ void LogSoftmax::describe(LayerVisitor& visitor) const { describe_softmax("log_s
 
 LayerPtr detail::make_log_softmax(LayerSource& source) {
   check_dim(source);
-  return std::make_shared<const LogSoftmax>();
+  return detail::own(new LogSoftmax());
 }
 
 }  // namespace bytegate

@@ -5,6 +5,7 @@ set(cold
   batch_norm.cpp
   checks.cpp
   conv1d.cpp
+  flatten.cpp
   for_each_layer.cpp
   kinds.cpp
   last_step.cpp
