@@ -1,0 +1,107 @@
+"""Conv over one dimension, or over two of which one has the size 1."""
+
+import numpy as np
+
+from bytegate.onnx.blocks import MAX_COLUMNS, Block, absorb_bias, matcher, unfit, weight_origin
+from bytegate.onnx.fold import float_constant
+from bytegate.onnx.norms import absorb_batch_norm
+
+
+class _Window:
+    """The kernel along one spatial dimension: size, stride, dilation and padding at both ends."""
+
+    def __init__(self, node, axis, rank, kernel):
+        def at(name, index):
+            values = node.integers(name)
+            return None if values is None or len(values) <= index else values[index]
+
+        self.kernel = kernel
+        self.stride, self.dilation = at("strides", axis) or 1, at("dilations", axis) or 1
+        self.begin, self.end = at("pads", axis) or 0, at("pads", axis + rank) or 0
+        stated = at("kernel_shape", axis)
+        if stated not in (None, kernel):
+            unfit(f"its kernel_shape is {stated} where its weight has {kernel}")
+        if min(self.stride, self.dilation) < 1 or min(self.begin, self.end) < 0 or max(
+                self.stride, self.dilation, self.begin, self.end) > MAX_COLUMNS:
+            unfit(f"its stride is {self.stride}, its dilation {self.dilation}, its padding {self.begin} and {self.end}")
+        self.pad_as_stated(node.text("auto_pad", "NOTSET"))
+
+    def pad_as_stated(self, auto_pad):
+        if auto_pad == "VALID":
+            self.begin = self.end = 0
+        elif auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+            if self.stride != 1:
+                unfit(f"its auto_pad is {auto_pad} with a stride of {self.stride}, whose padding depends on the length "
+                      "of the sequence")
+            both = self.dilation * (self.kernel - 1)
+            self.begin, self.end = both // 2, both - both // 2
+            if auto_pad == "SAME_LOWER":
+                self.begin, self.end = self.end, self.begin
+        elif auto_pad != "NOTSET":
+            unfit(f"its auto_pad is {auto_pad}")
+
+    def is_nothing(self):
+        return (self.kernel, self.stride, self.begin, self.end) == (1, 1, 0, 0)
+
+
+def _same_padding(window, weight):
+    """The weight [O, C, K] with zeros before or behind it so that the same padding at both ends gives what different
+    paddings give; the padding goes into `window`."""
+    more = abs(window.begin - window.end)
+    if more % window.dilation:
+        unfit(f"its padding is {window.begin} at one end and {window.end} at the other, with a dilation of "
+              f"{window.dilation}")
+    zeros = np.zeros((*weight.shape[:2], more // window.dilation), weight.dtype)
+    parts = [weight, zeros] if window.begin > window.end else [zeros, weight]
+    window.begin = window.end = max(window.begin, window.end)
+    return np.concatenate(parts, axis=2) if more else weight
+
+
+def _fields(weight, window, groups):
+    fields = {"in_channels": weight.shape[1] * groups, "out_channels": weight.shape[0], "kernel_size": weight.shape[2]}
+    for name, value, otherwise in (("stride", window.stride, 1), ("padding", window.begin, 0),
+                                   ("dilation", window.dilation, 1), ("groups", groups, 1)):
+        if value != otherwise:
+            fields[name] = value
+    return fields
+
+
+@matcher("Conv")
+def match_conv(node, graph):
+    if graph.constant(node.input(1)) is None:
+        return None
+    weight = float_constant(graph, node.inputs[1], "weight", unfit)
+    rank, groups = weight.ndim - 2, node.integer("group", 1)
+    if rank not in (1, 2):
+        unfit(f"it is a convolution over {rank} dimensions; one is accepted")
+    if 0 in weight.shape or groups < 1 or weight.shape[0] % groups:
+        unfit(f"its weight has the shape {list(weight.shape)}, in {groups} groups")
+    windows = [_Window(node, axis, rank, weight.shape[2 + axis]) for axis in range(rank)]
+    unit = None  # of two dimensions: the one over which nothing moves
+    if rank == 2:
+        unit = next((axis for axis in (0, 1) if windows[axis].is_nothing()), None)
+        if unit is None:
+            unfit("it is a convolution over 2 dimensions; one is accepted")
+        weight = weight.squeeze(2 + unit)
+    window = windows[1 - unit if rank == 2 else 0]
+    unequal = window.begin != window.end
+    weight = _same_padding(window, weight)
+    if weight.shape[1] * weight.shape[2] > MAX_COLUMNS:
+        unfit(f"its kernel has {weight.shape[1] * weight.shape[2]:,} inputs; at most {MAX_COLUMNS:,} are accepted")
+    tensors = {"weight": np.ascontiguousarray(weight)}
+    fields = _fields(weight, window, groups)
+    block = Block("conv1d", node, node.inputs[0], node.outputs[0], fields, tensors,
+                  weight_name=weight_origin(graph, node.inputs[1]), unit_axis=unit, window=window)
+    if unequal:
+        block.notes.append("Its padding differs at the two ends, so its kernel is filled up with zeros.")
+    if node.input(2):
+        bias = float_constant(graph, node.inputs[2], "bias", unfit)
+        if bias.size != weight.shape[0]:
+            unfit(f"its bias has {bias.size} values")
+        tensors["bias"] = bias.reshape(-1)
+    else:
+        fields["bias"] = False
+        channels = weight.shape[0]
+        absorb_bias(graph, block, [(channels,) + (1,) * rank])
+    absorb_batch_norm(graph, block)
+    return block
