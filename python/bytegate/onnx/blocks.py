@@ -121,19 +121,15 @@ _WEIGHT_SUFFIX = re.compile(r"^(.+?)[./_](weight(_[a-z0-9_]+)?|kernel|recurrent_
 
 
 def names_for(block):
-    """Names for a layer, the best first: after the module whose weights it has, after its node, after its kind."""
-    if block.node is None:
-        yield block.kind
-        return
-    found = _WEIGHT_SUFFIX.match(block.weight_name)
-    if found and readable(found[1]):
-        yield readable(found[1])
-    parts = readable(block.node.name).split(".")
-    if len(parts) > 1 and parts[-1].lower().startswith(block.node.op.lower()):
-        parts.pop()
-    if any(parts):
-        yield ".".join(parts)
-    yield block.kind
+    """Names for a layer, the best first: after the module whose weights it has, after its node; else after its kind."""
+    names = []
+    if block.node is not None:
+        found = _WEIGHT_SUFFIX.match(block.weight_name)
+        parts = readable(block.node.name).split(".")
+        if len(parts) > 1 and parts[-1].lower().startswith(block.node.op.lower()):
+            parts.pop()
+        names = [readable(found[1]) if found else "", ".".join(parts)]
+    return [name for name in names if name] or [block.kind]
 
 
 def follow(graph, block, *operations):
@@ -152,14 +148,18 @@ def other_constant(graph, node, name):
 def vector(value, size, shapes):
     """A constant that has a value for each of `size` channels as a float32 vector; None for another shape. `shapes` are
     the accepted ones, besides that of a single number."""
-    if value is None or value.dtype.kind != "f" or not np.isfinite(value).all():
+    if value is None or value.dtype.kind != "f":
         return None
-    if value.size == 1 and value.ndim <= len(shapes[-1]):
-        return np.full(size, np.float32(value.reshape(())))
     stripped = value.shape
     while len(stripped) > 1 and stripped not in shapes and stripped[0] == 1:
         stripped = stripped[1:]
-    return value.reshape(size).astype(np.float32) if stripped in shapes else None
+    if value.size == 1 and value.ndim <= len(shapes[-1]):
+        result = np.full(size, np.float32(value.reshape(())))
+    elif stripped in shapes:
+        result = value.reshape(size).astype(np.float32)
+    else:
+        return None
+    return result if np.isfinite(result).all() else None
 
 
 def absorb_bias(graph, block, shapes):

@@ -9,8 +9,10 @@ from bytegate.onnx.blocks import Block
 from bytegate.onnx.graph import quoted
 from bytegate.onnx.layout import Atom, Broken, Sym, Tensor, View
 from bytegate.onnx.moves import MOVES, move
-from bytegate.onnx.read import FLOAT_TYPES, INDEX_TYPES
+from bytegate.onnx.read import FLOAT_TYPES, HALF_TYPES, INDEX_TYPES
 from bytegate.onnx.sizes import Opaque, Sizes, evaluate
+
+_MAX_OUTPUTS = 64  # of a graph that may be a chain, all but one of which are states
 
 
 class Breach(Exception):
@@ -27,6 +29,7 @@ class Chain:
     def __init__(self, graph, blocks, problems):
         self.graph, self.blocks, self.problems = graph, blocks, problems
         self.layers, self.values = [], {}
+        self.half = False  # whether the graph computes in half precision somewhere
         self.owned = {node for block in blocks.values() for node in block.nodes} - set(blocks)
         self.quantizers = {node for block in blocks.values() for node in block.shared}
         self.output, self.states = self.find_output()
@@ -42,6 +45,8 @@ class Chain:
 
     def find_output(self):
         """The output that is no final state, and those that are."""
+        if len(self.graph.outputs) > _MAX_OUTPUTS:
+            raise Breach(None, f"the graph has {len(self.graph.outputs)} outputs")
         states = [name for name in self.graph.outputs if self.is_state(name)]
         others = [name for name in self.graph.outputs if name not in states]
         if not others and len(states) == 1:
@@ -113,6 +118,7 @@ class Chain:
             atoms = [Atom(dim if isinstance(dim, int) else None) for dim in dims]
         self.tensor = Tensor([(atom,) for atom in atoms], self.insert)
         self.values[name] = View(self.tensor.dims, 0, kind in INDEX_TYPES)
+        self.half = kind in HALF_TYPES
         return name
 
     def insert(self, kind, fields):
@@ -154,8 +160,11 @@ class Chain:
             result = Sizes(sizes[node.integer("start", 0):node.integer("end", len(sizes))])
         elif node.domain == "" and node.op in MOVES and isinstance(values[0], View):
             result = View(move(node, values), values[0].version, values[0].indices)
+            self.half = self.half or values[0].half
         elif node.domain == "" and len(views) == 1 and isinstance(values[0], View):
             result = steps.compute(self, node, values)
+        elif len(views) > 1:
+            raise Broken("brings two tensors together: the graph branches")
         else:
             raise Broken("is no layer of the library")
         for name in filter(None, node.outputs):

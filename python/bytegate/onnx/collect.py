@@ -7,7 +7,7 @@ from bytegate.onnx.steps import has_kind
 # Operations that compute nothing with floats: nothing is lost where they are not in the file.
 _QUIET = {"Identity", "Cast", "Squeeze", "Unsqueeze", "Transpose", "Reshape", "Flatten", "Dropout", "Shape", "Size",
           "Constant", "ConstantOfShape", "Gather", "Slice", "Concat", "Expand", "Split", "Equal", "Where", "Range"}
-_MAX_FEEDS = 16
+_MAX_FEEDS, _MAX_FOLLOWED = 16, 1000  # readers of one layer, and tensors looked at for them
 
 
 class Collection:
@@ -51,12 +51,12 @@ class Collection:
         """Layers (blocks) and other readers (texts) of a block's outputs, past nodes that only move values."""
         found, seen = [], set()
         pending = [block.output, *(block.node.outputs if block.extra.get("recurrent") else [])]
-        while pending and len(found) < _MAX_FEEDS:
+        while pending and len(found) < _MAX_FEEDS and len(seen) < _MAX_FOLLOWED:
             name = pending.pop(0)
             if not name or name in seen:
                 continue
             seen.add(name)
-            if name in graph.outputs:
+            if name in graph.output_names:
                 found.append(f"output {quoted(name)}")
             for node in graph.consumers.get(name, ()):
                 if node in owners:

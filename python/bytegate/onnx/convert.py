@@ -75,6 +75,9 @@ def _convert(path_in, path_out, name, leave_out, layers_only):
     if chain is not None:
         blocks, paths = chain.layers, {}
         report = Report(path_out, True, "", [], [], chain.states, notes)
+        report.half = chain.half
+        if chain.half:
+            notes.append("the graph computes in half precision, the model in float32")
     else:
         collection = Collection(graph, found)
         blocks, paths = collection.layers, collection.paths
@@ -106,17 +109,17 @@ def _check_leave_out(leave_out, found):
 
 def _give_names(blocks, paths):
     """Unique names: after the weights, the node or the kind, with the branch that a layer is in before it."""
-    used = set()
+    used, numbers = set(), {}
     for block in blocks:
         path = paths.get(block, "")
         candidates = [path + name for name in names_for(block)]
         if block.extra.get("recurrent") and block.extra["reverse"] and not block.fields.get("bidirectional"):
             candidates = [f"{name}.reversed" for name in candidates]
         taken = [name for name in candidates if not _clashes(name, block, used)]
-        number = 2
         while not taken:
-            taken = [name for name in [f"{candidates[-1]}_{number}"] if not _clashes(name, block, used)]
-            number += 1
+            numbers[candidates[-1]] = numbers.get(candidates[-1], 1) + 1
+            name = f"{candidates[-1]}_{numbers[candidates[-1]]}"
+            taken = [] if _clashes(name, block, used) else [name]
         block.name = taken[0]
         used.add(block.name)
         used.update(f"{block.name}.{tensor}" for tensor in block.tensors)

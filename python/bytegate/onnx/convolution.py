@@ -10,7 +10,7 @@ from bytegate.onnx.norms import absorb_batch_norm
 class _Window:
     """The kernel along one spatial dimension: size, stride, dilation and padding at both ends."""
 
-    def __init__(self, node, axis, rank, kernel):
+    def __init__(self, node, axis, rank, kernel, more_padding):
         def at(name, index):
             values = node.integers(name)
             return None if values is None or len(values) <= index else values[index]
@@ -25,6 +25,10 @@ class _Window:
                 self.stride, self.dilation, self.begin, self.end) > MAX_COLUMNS:
             unfit(f"its stride is {self.stride}, its dilation {self.dilation}, its padding {self.begin} and {self.end}")
         self.pad_as_stated(node.text("auto_pad", "NOTSET"))
+        self.begin += more_padding[axis]
+        self.end += more_padding[axis + rank]
+        if max(self.begin, self.end) > MAX_COLUMNS:
+            unfit(f"its padding is {self.begin} and {self.end}")
 
     def pad_as_stated(self, auto_pad):
         if auto_pad == "VALID":
@@ -48,9 +52,9 @@ def _same_padding(window, weight):
     """The weight [O, C, K] with zeros before or behind it so that the same padding at both ends gives what different
     paddings give; the padding goes into `window`."""
     more = abs(window.begin - window.end)
-    if more % window.dilation:
-        unfit(f"its padding is {window.begin} at one end and {window.end} at the other, with a dilation of "
-              f"{window.dilation}")
+    if more % window.dilation or more > window.dilation * (weight.shape[2] - 1):
+        unfit(f"its padding is {window.begin} at one end and {window.end} at the other, with a kernel of "
+              f"{weight.shape[2]} and a dilation of {window.dilation}")
     zeros = np.zeros((*weight.shape[:2], more // window.dilation), weight.dtype)
     parts = [weight, zeros] if window.begin > window.end else [zeros, weight]
     window.begin = window.end = max(window.begin, window.end)
@@ -66,8 +70,32 @@ def _fields(weight, window, groups):
     return fields
 
 
+@matcher("Pad")
+def match_padded_conv(node, graph):
+    """A Pad with zeros along the sequence that a convolution alone reads."""
+    conv = graph.sole_consumer(node.outputs[0])
+    if conv is None or conv.op != "Conv" or conv.inputs[0] != node.outputs[0] or node.text("mode", "constant") != "constant":
+        return None
+    value = graph.constant(node.input(2)) if node.input(2) else np.float32(node.number("value", 0.0)).reshape(())
+    pads = node.integers("pads")
+    if pads is None:
+        constant = graph.constant(node.input(1))
+        pads = None if constant is None else [int(pad) for pad in constant.reshape(-1)]
+    if node.input(3) or value is None or value.any() or pads is None or len(pads) not in (6, 8) or min(pads) < 0:
+        return None
+    rank = len(pads) // 2
+    if any(pads[i] or pads[rank + i] for i in (0, 1)):
+        return None
+    block = match_conv(conv, graph, [*pads[2:rank], *pads[rank + 2:]])
+    if block is not None:
+        block.source = node.inputs[0]
+        block.nodes.insert(0, node)
+    return block
+
+
 @matcher("Conv")
-def match_conv(node, graph):
+def match_conv(node, graph, more_padding=None):
+    """`more_padding`: what a Pad before it adds, at the beginnings and at the ends of its dimensions."""
     if graph.constant(node.input(1)) is None:
         return None
     weight = float_constant(graph, node.inputs[1], "weight", unfit)
@@ -76,7 +104,10 @@ def match_conv(node, graph):
         unfit(f"it is a convolution over {rank} dimensions; one is accepted")
     if 0 in weight.shape or groups < 1 or weight.shape[0] % groups:
         unfit(f"its weight has the shape {list(weight.shape)}, in {groups} groups")
-    windows = [_Window(node, axis, rank, weight.shape[2 + axis]) for axis in range(rank)]
+    more_padding = more_padding or [0] * 2 * rank
+    if len(more_padding) != 2 * rank:
+        return None
+    windows = [_Window(node, axis, rank, weight.shape[2 + axis], more_padding) for axis in range(rank)]
     unit = None  # of two dimensions: the one over which nothing moves
     if rank == 2:
         unit = next((axis for axis in (0, 1) if windows[axis].is_nothing()), None)

@@ -68,6 +68,7 @@ class Graph:
     def __init__(self, parent, path, opset):
         self.parent, self.path, self.opset = parent, path, opset
         self.inputs, self.outputs, self.nodes = [], [], []
+        self.output_names = set()
         self.constants, self.local = {}, set()
         self.producers, self.consumers = {}, {}
         self.largest_weight = 0  # elements, in the model's own graph
@@ -102,6 +103,7 @@ class Graph:
 
     def finish(self, fail):
         """Sorts the nodes and notes who gives and who reads each tensor. A cycle is a failure."""
+        self.output_names = set(self.outputs)
         self.producers = {name: node for node in self.nodes for name in node.outputs if name}
         reads = {}
         for node in self.nodes:
@@ -129,4 +131,4 @@ class Graph:
     def sole_consumer(self, name):
         """The one node that reads a tensor, which is then no output of the graph; None if there are others."""
         readers = self.consumers.get(name, ())
-        return readers[0] if len(readers) == 1 and name not in self.outputs else None
+        return readers[0] if len(readers) == 1 and name not in self.output_names else None

@@ -146,6 +146,7 @@ class View:
 
     def __init__(self, dims, version, indices=False):
         self.dims, self.version, self.indices = list(dims), version, indices
+        self.half = False  # whether a cast to half precision was seen there
 
 
 class Tensor:

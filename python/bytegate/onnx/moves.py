@@ -4,7 +4,7 @@ import numpy as np
 
 from bytegate.onnx.graph import quoted
 from bytegate.onnx.layout import Atom, Broken, atoms_of, reshaped, size_of
-from bytegate.onnx.read import FLOAT_TYPES, INDEX_TYPES
+from bytegate.onnx.read import FLOAT_TYPES, HALF_TYPES, INDEX_TYPES, MAX_RANK
 from bytegate.onnx.sizes import as_sizes, squeezed_axes
 
 
@@ -16,6 +16,7 @@ def _cast(node, dims, values):
     to = node.integer("to", 0)
     if to not in (INDEX_TYPES if values[0].indices else FLOAT_TYPES):
         raise Broken("casts between integers and floats")
+    values[0].half = values[0].half or to in HALF_TYPES
     return dims
 
 
@@ -85,4 +86,7 @@ def move(node, values):
     """The dimensions of the result; values[0] is the View. Raises Broken."""
     if len(node.outputs) > 1 and node.op != "Dropout":
         raise Broken(f"has {len(node.outputs)} outputs, {quoted(node.outputs[1])} among them")
-    return MOVES[node.op](node, list(values[0].dims), values)
+    dims = MOVES[node.op](node, list(values[0].dims), values)
+    if len(dims) > MAX_RANK:
+        raise Broken(f"gives a tensor of {len(dims)} dimensions")
+    return dims

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bytegate.onnx.blocks import Block, Unfit, follow, matcher, other_constant, unfit, vector, weight_origin
+from bytegate.onnx.blocks import MAX_COLUMNS, Block, Unfit, follow, matcher, other_constant, unfit, vector, weight_origin
 from bytegate.onnx.fold import axes_of, float_constant
 from bytegate.onnx.graph import shortest
 
@@ -22,7 +22,7 @@ def match_layer_norm(node, graph):
     if weight.shape[:-1] != (1,) * (weight.ndim - 1):
         unfit(f"it normalizes over {weight.ndim} dimensions; the last one is accepted")
     if any(name and graph.consumers.get(name) for name in node.outputs[1:]) or \
-            set(node.outputs[1:]) & set(graph.outputs):
+            set(node.outputs[1:]) & graph.output_names:
         unfit("its mean or deviation is used")
     bias = float_constant(graph, node.inputs[2], "bias", unfit).reshape(-1) if node.input(2) else np.zeros_like(flat)
     if bias.shape != flat.shape or not flat.size:
@@ -114,7 +114,7 @@ def match_decomposed(node, graph):
     if subtract is None or subtract.inputs[0] != source:
         return None
     found = _square(walk, graph, subtract.outputs[0])
-    if found is None or subtract.outputs[0] in graph.outputs:
+    if found is None or subtract.outputs[0] in graph.output_names:
         return None
     centred, square = found
     walk.nodes.append(square)
@@ -127,7 +127,7 @@ def match_decomposed(node, graph):
     if divide.op == "Div" and divide.inputs[1] == centred:
         return None
     readers = set(graph.consumers.get(centred, ()))
-    if not readers <= set(walk.nodes) or centred in graph.outputs:
+    if not readers <= set(walk.nodes) or centred in graph.output_names:
         return None
     return _scale_and_bias(graph, walk, source, divide, axis, eps)
 
@@ -139,7 +139,7 @@ def _scale_and_bias(graph, walk, source, divide, axis, eps):
     if multiply is not None and multiply.op == "Mul":
         value = other_constant(graph, multiply, output)
         size = value.shape[-1] if value is not None and value.ndim else 0
-        weight = vector(value, size, [(size,)]) if size else None
+        weight = vector(value, size, [(size,)]) if 0 < size <= MAX_COLUMNS else None
     if weight is not None:
         weight_name = weight_origin(graph, next(name for name in multiply.inputs if name != output))
         output = multiply.outputs[0]

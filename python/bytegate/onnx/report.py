@@ -23,13 +23,13 @@ class Report:
     and `reason` says what in the graph is no chain of layers. `layers` are ReportLayers, `left_out` pairs of a node and
     why it is not in the file, `states` the outputs of the graph that are final states of the model's recurrent layers,
     `notes` further sentences. `verified` is the largest difference from ONNX Runtime's output, None where the model was
-    not run. Printed, a report is a text for people.
+    not run. `half` says that a graph that became a whole model computes in half precision somewhere. Printed, a report is a text for people.
     """
 
     def __init__(self, path, whole, reason, layers, left_out, states, notes):
         self.path, self.whole, self.reason = path, whole, reason
         self.layers, self.left_out, self.states, self.notes = layers, left_out, states, notes
-        self.verified = None
+        self.verified, self.half = None, False
 
     def __repr__(self):
         return f"<Report: {'a whole model' if self.whole else 'layers'} of {len(self.layers)} layers in {self.path!r}>"

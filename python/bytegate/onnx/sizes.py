@@ -6,6 +6,7 @@ from bytegate.onnx.fold import axes_of, slice_arguments
 from bytegate.onnx.layout import Sym
 
 _MAX_VALUES = 64  # of a list of sizes; anything longer is none
+_MAX_FILLED = 1 << 26  # of a constant that is looked at value by value
 
 
 class Sizes:
@@ -38,7 +39,7 @@ def as_sizes(value):
 def as_filled(value):
     if isinstance(value, Filled):
         return value
-    if isinstance(value, np.ndarray) and value.size and value.dtype.kind in "fiu":
+    if isinstance(value, np.ndarray) and 0 < value.size <= _MAX_FILLED and value.dtype.kind in "fiu":
         first = value.reshape(-1)[0] if value.flags.c_contiguous else value[(0,) * value.ndim]
         if (value == first).all():
             return Filled(float(first))

@@ -116,12 +116,12 @@ def _layer_norm(chain, block, view):
         raise Broken("normalizes over another dimension than the last, or over several")
     size = size_of(view.dims[-1])
     width = block.fields["normalized_shape"] or size
-    if width is None:
-        raise Broken("normalizes over a dimension of unknown size")
+    if width is None or width > MAX_COLUMNS:
+        raise Broken(f"normalizes over a dimension of {'unknown size' if width is None else f'the size {width:,}'}")
     if not block.tensors["weight"].size:
         block.fields["normalized_shape"] = width
         block.tensors = {"weight": np.ones(width, np.float32), "bias": np.zeros(width, np.float32)}
-    elif block.fields["normalized_shape"] == 1 and size not in (1, None):  # one number for all
+    elif block.fields["normalized_shape"] == 1 and size not in (1, None) and size <= MAX_COLUMNS:  # one number for all
         block.fields["normalized_shape"] = width = size
         block.tensors = {name: np.broadcast_to(array, (width,)).copy() for name, array in block.tensors.items()}
     _expect(view.dims[-1], width, "a width")
