@@ -81,7 +81,7 @@ class ConvertTest(unittest.TestCase):
             self.close(y, expected, report)
         return report, y is not None
 
-    def layers(self, model, reason="", **options):
+    def layers(self, model, reason=".", **options):
         """Converts a graph that is no chain: (report, {name: layer})."""
         report = self.convert(model, **options)
         self.assertFalse(report.whole, report)

@@ -96,4 +96,6 @@ def _unwritable(block):
         return "it is a convolution over 2 dimensions; one is accepted"
     if block.kind == "layer_norm" and not block.tensors["weight"].size:
         return "it normalizes without weights of its own"
+    if block.kind == "layer_norm" and block.fields["normalized_shape"] == 1:
+        return "it has one weight for a dimension whose size is not known"
     return ""

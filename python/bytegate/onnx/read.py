@@ -2,6 +2,7 @@
 
 import os
 import stat
+import warnings
 
 import numpy as np
 
@@ -59,7 +60,11 @@ def read_model(path):
         raise Error("bad_file", f"{path} is empty; it is no ONNX model")
     model = onnx.ModelProto()
     try:
-        model.ParseFromString(data)
+        with warnings.catch_warnings(record=True) as caught:  # of data that follows what could be parsed
+            warnings.simplefilter("always")
+            parsed = model.ParseFromString(data)
+        if caught or (isinstance(parsed, int) and parsed != len(data)):
+            raise ValueError(str(caught[0].message) if caught else f"{parsed:,} of its {len(data):,} bytes can be read")
     except (DecodeError, RecursionError, ValueError) as error:
         raise Error("bad_file", f"{path} is no ONNX model, or is cut off or damaged: {error}") from error
     del data
