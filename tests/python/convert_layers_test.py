@@ -8,9 +8,78 @@ from convert_testing import ConvertTest, evaluate
 from model_runner import read_safetensors, recurrent
 from onnx_graphs import FLOAT, INT64, Graph
 
-from onnx import helper
+# Graphs that no layers in a row compute.
 
-BOOL = 9
+
+def attention(g):
+    y = g.dense(g.input(2, 3, 6), 6, 6)
+    return g.op("MatMul", y, g.op("Transpose", y, perm=[0, 2, 1]))
+
+
+def integers(g):
+    return g.dense(g.op("Cast", g.input("b", 6, kind=INT64), to=FLOAT), 6, 4)
+
+
+def mean(g):
+    return g.with_axes("ReduceMean", 18, g.dense(g.input("b", "t", 6), 6, 4), [1], keepdims=0)
+
+
+def two_norms(g):
+    return g.op("LayerNormalization", g.dense(g.input("b", 3, 6), 6, 4), g.weight(3, 4), axis=1)
+
+
+def first_step(g):
+    y = g.dense(g.input("t", "b", 6), 6, 4)
+    return g.op("Gather", y, g.constant(np.int64(0)), axis=0)
+
+
+def joined(g):
+    return g.dense(g.reshape(g.input("b", "t", 6), -1, 6), 6, 4)
+
+
+def added_dimension(g):
+    return g.unsqueeze(g.dense(g.input("b", 6), 6, 4), 1)
+
+
+def half_cut(g):
+    return g.slice(g.dense(g.input("b", 6), 6, 4), 1, 2, 4)
+
+
+def scaled(g):
+    return g.op("Mul", g.dense(g.input("b", 6), 6, 4), g.constant(np.float32(3)))
+
+
+def both_outputs(g):
+    y, h, _ = g.recurrent("LSTM", g.input("t", "b", 6), 6, 4)
+    return g.op("Concat", g.squeeze(y, 1), h, axis=0)
+
+
+def final_cell(g):
+    return g.squeeze(g.recurrent("LSTM", g.input("t", "b", 6), 6, 4)[2], 0)
+
+
+def both_final_states(g):
+    return g.recurrent("LSTM", g.input("t", "b", 6), 6, 4, "bidirectional")[1]
+
+
+def without_shape(g):
+    y = g.dense(g.input("b", 6), 6, 4)
+    g.inputs[0].type.tensor_type.ClearField("shape")
+    return y
+
+
+def no_input(g):
+    g.dense(g.input("b", 6), 6, 4)
+    return g.constant(np.ones(3, np.float32))
+
+
+def soft_over_two(g):
+    return g.op("Softmax", g.dense(g.input("b", 3, 6), 6, 4), axis=1) if g.opset < 13 else g.op(
+        "Clip", g.dense(g.input("b", 3, 6), 6, 4), g.constant(np.float32(0)), g.constant(np.float32(6)))
+
+
+NO_CHAINS = (attention, integers, mean, two_norms, first_step, joined, added_dimension, half_cut,
+             scaled, both_outputs, final_cell, both_final_states, without_shape, no_input, soft_over_two)
 
 
 class Layers(ConvertTest):
@@ -40,8 +109,15 @@ class Layers(ConvertTest):
         g = Graph(13)
         h, c = g.weight(1, 2, 4), g.constant(np.zeros((1, 2, 4), np.float32))
         g.output(g.squeeze(g.recurrent("LSTM", g.input("t", 2, 5), 5, 4, states=(h, c))[0], 1))
-        report, _ = self.layers(g.model(), "starts from a state .constant_1. that is not zero")
-        self.assertEqual(len(report.layers), 1)
+        report, layers = self.layers(g.model(), "starts from a state .constant_1. that is not zero")
+        name = report.layers[0].name
+        self.assertIn(f"file's tensor {name}.h0", str(report))
+        tensors = read_safetensors(self.out)[0]
+        self.assertNotIn(f"{name}.c0", tensors)
+        x = g.random.standard_normal((7, 2, 5)).astype(np.float32)
+        expected = next(iter(evaluate(g.model(), {"x": x}).values()))
+        self.close(recurrent(layers[name], x, tensors[f"{name}.h0"].astype(np.float64))[0], expected)
+        self.assertIsNotNone(self.run_model(x, name) if convert_testing.RUN_MODEL else "")
 
     def test_branches_of_a_graph(self):
         g = Graph(13)
@@ -132,60 +208,7 @@ class Layers(ConvertTest):
         self.close(recurrent(layers["back.reversed"], x[::-1])[1][0], expected)
 
     def test_what_is_no_chain(self):
-        def attention(g):
-            y = g.dense(g.input(2, 3, 6), 6, 6)
-            return g.op("MatMul", y, g.op("Transpose", y, perm=[0, 2, 1]))
-
-        def integers(g):
-            return g.dense(g.op("Cast", g.input("b", 6, kind=INT64), to=FLOAT), 6, 4)
-
-        def mean(g):
-            return g.with_axes("ReduceMean", 18, g.dense(g.input("b", "t", 6), 6, 4), [1], keepdims=0)
-
-        def two_norms(g):
-            return g.op("LayerNormalization", g.dense(g.input("b", 3, 6), 6, 4), g.weight(3, 4), axis=1)
-
-        def first_step(g):
-            y = g.dense(g.input("t", "b", 6), 6, 4)
-            return g.op("Gather", y, g.constant(np.int64(0)), axis=0)
-
-        def joined(g):
-            return g.dense(g.reshape(g.input("b", "t", 6), -1, 6), 6, 4)
-
-        def added_dimension(g):
-            return g.unsqueeze(g.dense(g.input("b", 6), 6, 4), 1)
-
-        def half_cut(g):
-            return g.slice(g.dense(g.input("b", 6), 6, 4), 1, 2, 4)
-
-        def scaled(g):
-            return g.op("Mul", g.dense(g.input("b", 6), 6, 4), g.constant(np.float32(3)))
-
-        def both_outputs(g):
-            y, h, _ = g.recurrent("LSTM", g.input("t", "b", 6), 6, 4)
-            return g.op("Concat", g.squeeze(y, 1), h, axis=0)
-
-        def final_cell(g):
-            return g.squeeze(g.recurrent("LSTM", g.input("t", "b", 6), 6, 4)[2], 0)
-
-        def both_final_states(g):
-            return g.recurrent("LSTM", g.input("t", "b", 6), 6, 4, "bidirectional")[1]
-
-        def without_shape(g):
-            y = g.dense(g.input("b", 6), 6, 4)
-            g.inputs[0].type.tensor_type.ClearField("shape")
-            return y
-
-        def no_input(g):
-            g.dense(g.input("b", 6), 6, 4)
-            return g.constant(np.ones(3, np.float32))
-
-        def soft_over_two(g):
-            return g.op("Softmax", g.dense(g.input("b", 3, 6), 6, 4), axis=1) if g.opset < 13 else g.op(
-                "Clip", g.dense(g.input("b", 3, 6), 6, 4), g.constant(np.float32(0)), g.constant(np.float32(6)))
-
-        for build in (attention, integers, mean, two_norms, first_step, joined, added_dimension, half_cut, scaled,
-                      both_outputs, final_cell, both_final_states, without_shape, no_input, soft_over_two):
+        for build in NO_CHAINS:
             for opset in (11, 17):
                 with self.subTest(build.__name__, opset=opset):
                     if build is two_norms and opset < 17:
@@ -203,8 +226,8 @@ class Refusals(ConvertTest):
         gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[op]
         x = g.dense(g.input("t", "b", 5), 5, 5)
         weights = [g.weight(1, gates * 4, 5), g.weight(1, gates * 4, 4), g.weight(1, gates * 8)]
-        y = g.op(op, x, *weights, *(value(g) if callable(value) else value for value in extra), hidden_size=4, name=name,
-                 **attributes)
+        more = [value(g) if callable(value) else value for value in extra]
+        y = g.op(op, x, *weights, *more, hidden_size=4, name=name, **attributes)
         g.output(g.squeeze(y, 1))
         return g.model()
 
@@ -277,99 +300,6 @@ class Refusals(ConvertTest):
                 convert_testing.os.unlink(self.out)
             else:
                 self.refuse("nothing in it can be converted", g.model())
-
-
-class Int8(ConvertTest):
-    def check_linear(self, build, zero, quantized):
-        """build(g, x, int8 weight, scale, zero point, bias) -> output"""
-        g = Graph(13)
-        dtype = np.uint8 if zero else np.int8
-        q = g.random.integers(0 if zero else -128, 256 if zero else 128, (6, 4)).astype(dtype)
-        scale = (g.random.random(4) * 0.02).astype(np.float32)
-        bias = g.random.standard_normal(4).astype(np.float32)
-        zeros = np.full(4, zero, dtype)
-        y = build(g, g.input("b", 6), g.constant(q, "fc.weight_quantized"), g.constant(scale), g.constant(zeros),
-                  g.constant(bias))
-        g.output(y)
-        report = self.convert(g.model())
-        self.assertTrue(report.whole, report)
-        self.assertEqual([layer.kind for layer in report.layers], ["linear"])
-        tensors, metadata = read_safetensors(self.out)
-        self.close(tensors["fc.bias"], bias)
-        if quantized:
-            self.assertEqual(metadata["scheme"], "per_row")
-            self.assertIn('"dtype":"qint8"', metadata["architecture"])
-            np.testing.assert_array_equal(tensors["fc.weight"], (q.astype(int) - zero).T)
-            np.testing.assert_array_equal(tensors["fc.weight_scale"], scale)
-        else:
-            self.close(tensors["fc.weight"], ((q.astype(int) - zero) * scale).T)
-        x = g.random.standard_normal((3, 6)).astype(np.float32)
-        y = self.run_model(x)
-        expected = x @ ((q.astype(float) - zero) * scale) + bias
-        self.assertLess(np.abs(y - expected).max() if y is not None else 0, 0.02 * np.abs(expected).max())
-
-    def test_linear(self):
-        def dynamic_matmul(g, x, q, scale, zero, bias):
-            return g.op("DynamicQuantizeMatMul", x, q, scale, zero, bias, domain="com.microsoft")
-
-        def to_float(g, x, q, scale, zero, bias):
-            x, x_scale, x_zero = g.op("DynamicQuantizeLinear", x, outputs=3)
-            return g.op("MatMulIntegerToFloat", x, q, x_scale, scale, x_zero, zero, bias, domain="com.microsoft")
-
-        def integers(g, x, q, scale, zero, bias):
-            x, x_scale, x_zero = g.op("DynamicQuantizeLinear", x, outputs=3)
-            y = g.op("Cast", g.op("MatMulInteger", x, q, x_zero, zero), to=FLOAT)
-            return g.op("Add", g.op("Mul", y, g.op("Mul", x_scale, scale)), bias)
-
-        for build in (dynamic_matmul, to_float, integers):
-            for zero, quantized in ((0, True), (128, True), (100, False)):
-                with self.subTest(build.__name__, zero=zero):
-                    self.check_linear(build, zero, quantized)
-
-    def test_dequantized_weights(self):
-        g = Graph(13)
-        q = g.random.integers(-128, 128, (6, 4)).astype(np.int8)
-        scale = (g.random.random(4) * 0.02).astype(np.float32)
-        w = g.op("DequantizeLinear", g.constant(q), g.constant(scale), g.constant(np.zeros(4, np.int8)), axis=1)
-        g.output(g.op("MatMul", g.input("b", 6), w))
-        self.assertTrue(self.convert(g.model()).whole)
-        weight = next(array for name, array in read_safetensors(self.out)[0].items() if name.endswith("weight"))
-        self.close(weight, (q * scale).T)
-
-    def test_lstm(self):
-        for directions, per_row, zero, quantized in ((1, False, 0, True), (2, True, 0, True), (2, False, 128, True),
-                                                     (1, True, 90, False)):
-            g = Graph(13)
-            dtype = np.uint8 if zero else np.int8
-            low, high = (0, 256) if zero else (-128, 128)
-            w, r = (g.random.integers(low, high, (directions, size, 16)).astype(dtype) for size in (5, 4))
-            scales = [(g.random.random((directions, 16) if per_row else directions) * 0.01).astype(np.float32)
-                      for _ in range(2)]
-            zeros = np.full((directions, 16) if per_row else directions, zero, dtype)
-            bias = g.random.standard_normal((directions, 32)).astype(np.float32)
-            more = [g.constant(value) for value in (scales[0], zeros, scales[1], zeros)]
-            direction = "bidirectional" if directions == 2 else "forward"
-            y = g.op("DynamicQuantizeLSTM", g.input("t", "b", 5), g.constant(w), g.constant(r), g.constant(bias), "", "",
-                     "", "", *more, hidden_size=4, direction=direction, domain="com.microsoft")
-            g.output(g.merge_directions(y))
-            report = self.convert(g.model())
-            self.assertTrue(report.whole, report)
-            tensors, _ = read_safetensors(self.out)
-            self.assertEqual({array.dtype.name for name, array in tensors.items() if "weight_hh" in name
-                              and not name.endswith("_scale")}, {"int8" if quantized else "float32"})
-            # The float graph of the same values.
-            g2 = Graph(13)
-            floats = [((v.astype(np.float64) - zero) * s.reshape(directions, 1, -1)).astype(np.float32).swapaxes(1, 2)
-                      for v, s in zip((w, r), scales)]
-            y = g2.op("LSTM", g2.input("t", "b", 5), *(g2.constant(v) for v in floats), g2.constant(bias), hidden_size=4,
-                      direction=direction)
-            g2.output(g2.merge_directions(y))
-            x = g.random.standard_normal((7, 2, 5)).astype(np.float32)
-            expected = next(iter(evaluate(g2.model(), {"x": x}).values()))
-            self.close(convert_testing.model_runner.run_model(self.out, x), expected)
-            y = self.run_model(x)
-            if y is not None:
-                self.assertLess(np.abs(y - expected).max(), 0.02)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import convert_testing  # first: it ends the program where packages are missing
 import numpy as np
 import onnx_chains
 from convert_testing import SOURCE, ConvertTest, evaluate
-from model_runner import read_safetensors
+from model_runner import read_safetensors, run_model
 from onnx_graphs import DOUBLE, FLOAT, HALF, INT64, Graph
 
 import onnx
@@ -45,7 +45,7 @@ class Chains(ConvertTest):
                 tensors, metadata = read_safetensors(os.path.join(DATA, file))
                 model, _ = onnx_chains.build(metadata["chain"], int(metadata["opset"]))
                 report, _ = self.whole(model, tensors["input"])
-                self.close(convert_testing.model_runner.run_model(self.out, tensors["input"]), tensors["output"], report)
+                self.close(run_model(self.out, tensors["input"]), tensors["output"], report)
                 y = self.run_model(tensors["input"])
                 if y is not None:
                     self.close(y, tensors["output"], report)
@@ -81,7 +81,7 @@ class Chains(ConvertTest):
             self.assertTrue(report.whole, report)
             self.assertEqual("half precision" in str(report), kind == HALF)
             expected = next(iter(evaluate(g.model(), {"x": x}).values()))
-            difference = np.abs(convert_testing.model_runner.run_model(self.out, x) - expected).max()
+            difference = np.abs(run_model(self.out, x) - expected).max()
             self.assertLessEqual(difference, 2e-3 if kind == HALF else 1e-5)
 
     def test_storage_of_tensors(self):

@@ -1,5 +1,5 @@
-"""Runs models that bytegate reads, written naively in NumPy from docs/file-format.md. It shares no code with the library
-or the converter: it is what both are compared with."""
+"""Runs models that bytegate reads, written naively in NumPy from docs/file-format.md. It shares no code with the
+library or the converter: it is what both are compared with."""
 
 import json
 import struct

@@ -80,7 +80,8 @@ class Graph:
 
     # Layers.
 
-    def recurrent(self, op, x, inputs, hidden, direction="forward", bias=True, states=("", ""), name=None, **attributes):
+    def recurrent(self, op, x, inputs, hidden, direction="forward", bias=True, states=("", ""), name=None,
+                  **attributes):
         """[Y, Y_h] or [Y, Y_h, Y_c]"""
         gates, directions = {"LSTM": 4, "GRU": 3, "RNN": 1}[op], 2 if direction == "bidirectional" else 1
         weights = [self.weight(directions, gates * hidden, inputs), self.weight(directions, gates * hidden, hidden),

@@ -26,7 +26,8 @@ def write(path, tensors, metadata):
     header, data = {"__metadata__": metadata}, b""
     for name, array in tensors.items():
         kind = {"float32": "F32", "int64": "I64"}[array.dtype.name]
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [len(data), len(data) + array.nbytes]}
+        offsets = [len(data), len(data) + array.nbytes]
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": offsets}
         data += array.tobytes()
     text = json.dumps(header).encode()
     with open(path, "wb") as file:

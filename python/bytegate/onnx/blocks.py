@@ -163,12 +163,15 @@ def vector(value, size, shapes):
 
 
 def absorb_bias(graph, block, shapes):
-    """Takes an Add of a constant behind a layer without bias for its bias. `shapes`: as in vector()."""
+    """Takes an Add of a constant behind a layer without bias for its bias. `shapes`: as in vector(). The constant must
+    not have more dimensions than the layer's output, which is noted in the block's `rank`."""
     node = follow(graph, block, "Add")
     if node is None or "bias" in block.tensors:
         return
-    bias = vector(other_constant(graph, node, block.output), shapes[0][0], shapes)
+    value = other_constant(graph, node, block.output)
+    bias = vector(value, shapes[0][0], shapes)
     if bias is not None:
+        block.extra["rank"] = max(block.extra["rank"], value.ndim)
         block.tensors["bias"] = bias
         block.fields.pop("bias", None)
         block.output = node.outputs[0]

@@ -155,7 +155,7 @@ class Chain:
         if not views and all(not isinstance(value, Opaque) or name in self.values
                              for value, name in zip(values, node.inputs)):
             result = evaluate(node, values) if node.domain == "" else Opaque()
-        elif node.domain == "" and node.op == "Shape":
+        elif node.domain == "" and node.op == "Shape" and views:
             sizes = [Sym.of(dim) for dim in views[0].dims]
             result = Sizes(sizes[node.integer("start", 0):node.integer("end", len(sizes))])
         elif node.domain == "" and node.op in MOVES and isinstance(values[0], View):

@@ -3,6 +3,8 @@
 import json
 import os
 
+import numpy as np
+
 from bytegate._error import Error
 from bytegate._safetensors import write_safetensors
 from bytegate.onnx.blocks import Refused, names_for
@@ -15,8 +17,8 @@ from bytegate.onnx.report import Report, ReportLayer
 from bytegate.onnx.verify import verify
 
 _MAX_ARCHITECTURE = 1 << 20  # bytes of JSON that the library reads
-_DAMAGED = (AttributeError, TypeError, IndexError, KeyError, ValueError, OverflowError, ZeroDivisionError, StopIteration,
-            RecursionError, MemoryError)
+_DAMAGED = (AttributeError, TypeError, IndexError, KeyError, ValueError, OverflowError, ZeroDivisionError,
+            StopIteration, RecursionError, MemoryError)
 
 
 def convert_onnx(path_in, path_out, *, name=None, leave_out=(), layers_only=False):
@@ -86,13 +88,17 @@ def _convert(path_in, path_out, name, leave_out, layers_only):
         raise Error("invalid_argument", f"{path_in}: nothing in it can be converted: {reason}; "
                     + _left_out_text(report.left_out))
     _give_names(blocks, paths)
-    for block in blocks:
-        feeds = [] if chain is not None else [
-            reader if isinstance(reader, str) else reader.name for reader in collection.feeds[block]]
-        report.layers.append(ReportLayer(block, [reader for reader in feeds if reader]))
+    for number, block in enumerate(blocks):
+        if chain is None:
+            readers = collection.feeds[block]
+        else:
+            readers = blocks[number + 1:number + 2] or [f"output {quoted(chain.output)}"]
+        names = [reader if isinstance(reader, str) else reader.name for reader in readers]
+        report.layers.append(ReportLayer(block, [name for name in names if name]))
+    tensors, metadata = _contents(path_in, blocks, chain is not None, name)
     if chain is None:
-        _add_hints(report, blocks)
-    return report, *_contents(path_in, blocks, chain is not None, name)
+        tensors.update(_add_hints(report, blocks, graph))
+    return report, tensors, metadata
 
 
 def _left_out_text(left_out):
@@ -129,18 +135,29 @@ def _clashes(name, block, used):
     return name in used or any(f"{name}.{tensor}" in used for tensor in block.tensors)
 
 
-def _add_hints(report, blocks):
-    """What a caller of single layers must know that their fields do not say."""
+def _add_hints(report, blocks, graph):
+    """What a caller of single layers must know that their fields do not say. Gives the initial states that the graph
+    holds, [directions, B, hidden_size], by names for the file."""
+    tensors = {}
     for block, layer in zip(blocks, report.layers):
         if not block.extra.get("recurrent"):
             continue
         if block.extra["reverse"]:
-            layer.notes.append("It runs from the last step to the first: pass it the reversed sequence, and reverse its "
-                               "output.")
-        if block.extra["states"]:
-            layer.notes.append(f"It starts from the state in {', '.join(block.extra['states'])}.")
+            layer.notes.append("It runs from the last step to the first: pass it the reversed sequence, and reverse "
+                               "its output.")
+        for name, state in zip(block.extra["states"], ("h0", "c0")):
+            value = graph.constant(name)
+            if not name:
+                continue
+            if value is None:
+                layer.notes.append(f"It starts from the state in {name}.")
+            elif value.dtype.kind == "f" and value.ndim == 3 and value.any() and value.size <= graph.largest_weight:
+                value = value.swapaxes(0, 1) if block.extra["layout"] else value
+                tensors[f"{block.name}.{state}"] = np.ascontiguousarray(value, dtype=np.float32)
+                layer.notes.append(f"It starts from the state in the file's tensor {block.name}.{state}.")
         if block.extra["lengths"]:
             layer.notes.append(f"The lengths of its sequences are {block.extra['lengths']}.")
+    return tensors
 
 
 def _contents(path_in, blocks, whole, name):
@@ -150,9 +167,10 @@ def _contents(path_in, blocks, whole, name):
         layers.append({"name": block.name, "kind": block.kind, **block.fields})
         tensors.update({f"{block.name}.{tensor}": array for tensor, array in block.tensors.items()})
     text = json.dumps(layers, separators=(",", ":"), ensure_ascii=False)
-    if len(text.encode()) > _MAX_ARCHITECTURE:
-        raise Error("invalid_argument", f"{path_in}: its {len(layers)} layers take {len(text.encode()):,} bytes of JSON; "
-                    f"at most {_MAX_ARCHITECTURE:,} can be read again")
+    size = len(text.encode())
+    if size > _MAX_ARCHITECTURE:
+        raise Error("invalid_argument", f"{path_in}: its {len(layers)} layers take {size:,} bytes of JSON; at most "
+                    f"{_MAX_ARCHITECTURE:,} can be read again")
     metadata = {"format": "bytegate", "format_version": "1", "architecture" if whole else "layers": text}
     if name:
         metadata["name"] = name

@@ -74,7 +74,9 @@ def _fields(weight, window, groups):
 def match_padded_conv(node, graph):
     """A Pad with zeros along the sequence that a convolution alone reads."""
     conv = graph.sole_consumer(node.outputs[0])
-    if conv is None or conv.op != "Conv" or conv.inputs[0] != node.outputs[0] or node.text("mode", "constant") != "constant":
+    if conv is None or conv.op != "Conv" or conv.inputs[0] != node.outputs[0]:
+        return None
+    if node.text("mode", "constant") != "constant":
         return None
     value = graph.constant(node.input(2)) if node.input(2) else np.float32(node.number("value", 0.0)).reshape(())
     pads = node.integers("pads")
@@ -122,7 +124,7 @@ def match_conv(node, graph, more_padding=None):
     tensors = {"weight": np.ascontiguousarray(weight)}
     fields = _fields(weight, window, groups)
     block = Block("conv1d", node, node.inputs[0], node.outputs[0], fields, tensors,
-                  weight_name=weight_origin(graph, node.inputs[1]), unit_axis=unit, window=window)
+                  weight_name=weight_origin(graph, node.inputs[1]), unit_axis=unit, window=window, rank=rank + 2)
     if unequal:
         block.notes.append("Its padding differs at the two ends, so its kernel is filled up with zeros.")
     if node.input(2):

@@ -32,8 +32,8 @@ def integer_weight(graph, matrix, scale, zero, what, fail):
     return np.ascontiguousarray(shifted.astype(np.int8)), scale
 
 
-def _linear(graph, node, source, output, names, bias):
-    """names: of weight [inputs, outputs], scale and zero point"""
+def _linear(graph, node, source, output, names, bias, bias_rank=1):
+    """names: of weight [inputs, outputs], scale and zero point; bias_rank: the dimensions of the bias in the graph"""
     value = graph.constant(names[0])
     if value is None or value.ndim != 2:
         unfit("its weight is not a constant matrix")
@@ -42,7 +42,7 @@ def _linear(graph, node, source, output, names, bias):
             unfit(f"the scale or zero point {quoted(name)} of its weight is not a constant")
     matrix, scale = integer_weight(graph, value.T, graph.constant(names[1]), graph.constant(names[2]), "weight", unfit)
     block = linear_block(node, source, output, matrix, bias, weight_origin(graph, names[0]))
-    block.extra["rank"] = 2
+    block.extra["rank"] = 2 if bias is None else max(2, bias_rank)
     if scale is None:
         block.notes.append("Its int8 weight has a zero point and becomes a float weight.")
     else:
@@ -105,13 +105,13 @@ def match_matmul_integer(node, graph):
         unfit("its scale is not the product of its input's and its weight's")
     names = (node.inputs[1], factor[0], node.input(3))
     output, nodes = multiply.outputs[0], [node, cast, multiply, scales]
-    add, bias = graph.sole_consumer(output), None
+    add, bias, value = graph.sole_consumer(output), None, None
     if add is not None and add.op == "Add" and len(add.inputs) == 2:
-        size = graph.constant(names[0]).shape[-1]
-        bias = vector(other_constant(graph, add, output), size, [(size,)])
+        size, value = graph.constant(names[0]).shape[-1], other_constant(graph, add, output)
+        bias = vector(value, size, [(size,)])
     if bias is not None:
         output = add.outputs[0]
         nodes.append(add)
-    block = _linear(graph, node, quantizer.inputs[0], output, names, bias)
+    block = _linear(graph, node, quantizer.inputs[0], output, names, bias, 1 if value is None else value.ndim)
     block.nodes, block.shared = nodes, [quantizer]
     return block

@@ -1,10 +1,10 @@
 """What the dimensions of the graph's tensors and those of the library's tensor have in common.
 
-ONNX moves dimensions about with Transpose, Reshape, Squeeze and Unsqueeze where the library's layers simply have another
-order of dimensions. So a dimension is followed as an Atom, or as several that were joined: a View says of which atoms
-each dimension of a tensor of the graph consists, and Tensor says the same of the library's tensor. The nodes that move
-dimensions change a View alone. Only where a layer needs another order are layers inserted (permute, flatten,
-last_step).
+ONNX moves dimensions about with Transpose, Reshape, Squeeze and Unsqueeze where the library's layers simply have
+another order of dimensions. So a dimension is followed as an Atom, or as several that were joined: a View says of
+which atoms each dimension of a tensor of the graph consists, and Tensor says the same of the library's tensor. The
+nodes that move dimensions change a View alone. Only where a layer needs another order are layers inserted (permute,
+flatten, last_step).
 
 A dimension of size 1 may come and go in a view. The library's layers can drop one (last_step), and cannot add one.
 """
@@ -156,7 +156,9 @@ class Tensor:
     def __init__(self, dims, insert):
         self.dims, self.insert = list(dims), insert
         self.version = 0  # counts the layers that computed something
-        self.zeros = 0  # how many channels of the last dimension precede those of the graph's tensor, which are zero at first
+        # How many channels of the last dimension precede those of the graph's tensor: the output of a direction that
+        # the graph does not have, which nothing may read.
+        self.zeros = 0
 
     def stripped(self):
         return [atoms_of(dim) for dim in self.dims]

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from bytegate.onnx.blocks import MAX_COLUMNS, Block, Unfit, follow, matcher, other_constant, unfit, vector, weight_origin
+from bytegate.onnx.blocks import (MAX_COLUMNS, Block, Unfit, follow, matcher, other_constant, unfit, vector,
+                                  weight_origin)
 from bytegate.onnx.fold import axes_of, float_constant
 from bytegate.onnx.graph import shortest
 
@@ -29,7 +30,7 @@ def match_layer_norm(node, graph):
         unfit("its scale and bias differ in size")
     block = _norm_block(node, node.inputs[0], node.outputs[0], flat, bias, node.number("epsilon", 1e-5),
                         weight_origin(graph, node.inputs[1]))
-    block.extra["axis"] = axis
+    block.extra.update(axis=axis, rank=weight.ndim)
     return block
 
 
@@ -134,7 +135,7 @@ def match_decomposed(node, graph):
 
 def _scale_and_bias(graph, walk, source, divide, axis, eps):
     """The Mul and Add behind a normalization. Their constants say how wide it is; without them the graph must."""
-    output, weight, bias, weight_name = divide.outputs[0], None, None, ""
+    output, weight, bias, weight_name, rank = divide.outputs[0], None, None, "", 1
     multiply = graph.sole_consumer(output)
     if multiply is not None and multiply.op == "Mul":
         value = other_constant(graph, multiply, output)
@@ -142,12 +143,15 @@ def _scale_and_bias(graph, walk, source, divide, axis, eps):
         weight = vector(value, size, [(size,)]) if 0 < size <= MAX_COLUMNS else None
     if weight is not None:
         weight_name = weight_origin(graph, next(name for name in multiply.inputs if name != output))
+        rank = value.ndim
         output = multiply.outputs[0]
         walk.nodes.append(multiply)
         add = graph.sole_consumer(output)
         if add is not None and add.op == "Add":
-            bias = vector(other_constant(graph, add, output), len(weight), [(len(weight),)])
+            value = other_constant(graph, add, output)
+            bias = vector(value, len(weight), [(len(weight),)])
         if bias is not None:
+            rank = max(rank, value.ndim)
             output = add.outputs[0]
             walk.nodes.append(add)
     if weight is not None and bias is None:
@@ -155,7 +159,7 @@ def _scale_and_bias(graph, walk, source, divide, axis, eps):
     block = _norm_block(walk.nodes[0], source, output, weight if weight is not None else np.zeros(0, np.float32), bias,
                         eps, weight_name)
     block.nodes = list(dict.fromkeys(walk.nodes))
-    block.extra["axis"] = axis
+    block.extra.update(axis=axis, rank=rank)
     return block
 
 
@@ -163,6 +167,8 @@ def _batch_norm_constants(node, graph):
     """(weight, bias, mean, variance, eps) of a BatchNormalization as inference runs it. Raises Unfit."""
     if node.integer("training_mode", 0) or len(node.outputs) > 1:
         unfit("it is in training mode")
+    if node.integer("spatial", 1) != 1:
+        unfit("it has constants for each place and not for each channel (spatial = 0)")
     names = ("scale", "bias", "mean", "variance")
     values = [float_constant(graph, node.input(i + 1), name, unfit).reshape(-1) for i, name in enumerate(names)]
     if any(value.shape != values[0].shape for value in values) or not values[0].size or (values[3] < 0).any():

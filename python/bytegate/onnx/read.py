@@ -12,8 +12,8 @@ from bytegate.onnx.graph import Graph, Node, quoted
 MAX_FILE_BYTES = 2**31 - 1  # what the format's own encoding can hold
 MAX_RANK = 32
 
-# TensorProto.DataType -> NumPy's type and the field that holds values that are not in raw_data. bfloat16 (16) is read as
-# uint16 and widened.
+# TensorProto.DataType -> NumPy's type and the field that holds values that are not in raw_data. bfloat16 (16) is read
+# as uint16 and widened.
 _TYPES = {1: ("<f4", "float_data"), 2: ("u1", "int32_data"), 3: ("i1", "int32_data"), 4: ("<u2", "int32_data"),
           5: ("<i2", "int32_data"), 6: ("<i4", "int32_data"), 7: ("<i8", "int64_data"), 9: ("?", "int32_data"),
           10: ("<u2", "int32_data"), 11: ("<f8", "double_data"), 12: ("<u4", "uint64_data"),
@@ -127,9 +127,7 @@ class _Reader:
         if opset < 7:
             self.fail(f"it uses version {opset} of ONNX's operators; 7 and newer are accepted. onnx.version_converter "
                       "brings it to a newer one")
-        if self.model.functions:
-            self.fail(f"it defines functions of its own ({quoted(self.model.functions[0].name)}), which are not read; "
-                      "export it with these inlined")
+        self.functions = {(entry.domain, entry.name) for entry in self.model.functions}
         graph = self.graph(self.model.graph, None, "", opset)
         if not graph.nodes:
             self.fail("its graph has no nodes")
@@ -171,6 +169,9 @@ class _Reader:
         return kind.elem_type, dims
 
     def node(self, proto, index, graph):
+        if (proto.domain, proto.op_type) in self.functions:
+            self.fail(f"it uses a function of its own, {quoted(proto.op_type)}, and functions are not read; export it "
+                      "with them inlined")
         attributes, graphs = {}, {}
         node = Node(proto.op_type, proto.domain if proto.domain != "ai.onnx" else "", proto.name,
                     list(proto.input), list(proto.output), attributes, graphs, index)

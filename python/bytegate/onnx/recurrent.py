@@ -67,7 +67,8 @@ class Recurrent:
         """(inputs, hidden), checked against each other. Shapes are [directions, gates * hidden, columns]."""
         gates = len(self.order)
         if len(w_shape) != 3 or len(r_shape) != 3:
-            self.refuse(f"its weights have the shapes {list(w_shape)} and {list(r_shape)}; three dimensions are expected")
+            self.refuse(f"its weights have the shapes {list(w_shape)} and {list(r_shape)}; three dimensions are "
+                        "expected")
         inputs, hidden = w_shape[2], r_shape[2]
         stated = self.node.integer("hidden_size", hidden)
         if stated != hidden or w_shape[:2] != (self.directions, gates * hidden) or w_shape[:2] != r_shape[:2]:
@@ -115,7 +116,7 @@ class Recurrent:
         node = self.node
         return Block(self.kind, node, node.inputs[0], node.output(0), fields, tensors, recurrent=True,
                      directions=self.directions, reverse=self.reverse, layout=self.layout, lengths=node.input(4),
-                     states=[name for name in (node.input(5), node.input(6) if self.cell == "LSTM" else "") if name],
+                     states=[node.input(5), node.input(6) if self.cell == "LSTM" else ""],
                      weight_name=weight_origin(self.graph, node.inputs[1]))
 
 

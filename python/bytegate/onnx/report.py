@@ -23,7 +23,8 @@ class Report:
     and `reason` says what in the graph is no chain of layers. `layers` are ReportLayers, `left_out` pairs of a node and
     why it is not in the file, `states` the outputs of the graph that are final states of the model's recurrent layers,
     `notes` further sentences. `verified` is the largest difference from ONNX Runtime's output, None where the model was
-    not run. `half` says that a graph that became a whole model computes in half precision somewhere. Printed, a report is a text for people.
+    not run. `half` says that a graph that became a whole model computes in half precision somewhere. Printed, a report
+    is a text for people.
     """
 
     def __init__(self, path, whole, reason, layers, left_out, states, notes):

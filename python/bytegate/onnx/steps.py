@@ -66,8 +66,6 @@ def _expect(dim, size, what):
 
 
 def _linear(chain, block, view):
-    if block.extra.get("rank", 2) > max(len(view.dims), 2) or not view.dims:
-        raise Broken("adds a dimension of size 1, which no layer of the library does")
     tensor, last = chain.tensor, view.dims[-1]
     _expect(last, block.fields["in_features"], "an input")
     block = _own(block)
@@ -140,7 +138,7 @@ def _batch_norm(chain, block, view):
 
 
 def _check_states(chain, block):
-    for name in block.extra["states"]:
+    for name in filter(None, block.extra["states"]):
         zeros = as_filled(chain.value(name))
         if zeros is None or zeros.value != 0:
             raise Broken(f"starts from a state ({name}) that is not zero in every run")
@@ -224,6 +222,8 @@ def apply(chain, block):
         pass  # the one layer that reads integers
     else:
         view = chain.current(view)
+        if not view.dims or block.extra.get("rank", 0) > len(view.dims):
+            raise Broken("adds a dimension of size 1, which no layer of the library does")
     result = _LAYERS[block.kind](chain, block, view)
     if block.output:
         chain.values.setdefault(block.output, result)

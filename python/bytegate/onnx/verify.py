@@ -26,7 +26,7 @@ def verify(path_in, tensors, metadata, report):
     try:
         session = onnxruntime.InferenceSession(path_in, providers=["CPUExecutionProvider"])
     except Exception as error:  # of that package's own kinds
-        report.notes.append(f"ONNX Runtime does not load the graph, so the model was not compared with it: {error}"[:300])
+        report.notes.append(f"not compared with ONNX Runtime, which does not load the graph: {error}"[:300])
         return None
     entry = session.get_inputs()[0]
     if len(session.get_inputs()) != 1 or entry.type not in ("tensor(float)", "tensor(int64)", "tensor(int32)"):
@@ -36,7 +36,7 @@ def verify(path_in, tensors, metadata, report):
     try:
         expected = session.run(names, {entry.name: x})[0]
     except Exception as error:
-        report.notes.append(f"ONNX Runtime does not run the graph, so the model was not compared with it: {error}"[:300])
+        report.notes.append(f"not compared with ONNX Runtime, which does not run the graph: {error}"[:300])
         return None
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.safetensors")
@@ -48,8 +48,8 @@ def verify(path_in, tensors, metadata, report):
     difference = float(np.max(np.abs(got - expected), initial=0.0))
     tolerance = HALF_TOLERANCE if report.half else TOLERANCE
     if not difference <= tolerance * max(1.0, float(np.max(np.abs(expected), initial=0.0))):
-        raise Error("invalid_argument", f"{path_in}: the converted model differs from ONNX Runtime by {difference:.2g}; "
-                    "nothing is written")
+        raise Error("invalid_argument", f"{path_in}: the converted model differs from ONNX Runtime by "
+                    f"{difference:.2g}; nothing is written")
     return difference
 
 
