@@ -136,8 +136,11 @@ def _conv1d(layer, x):
     stride, padding, dilation = layer.get("stride", 1), layer.get("padding", 0), layer.get("dilation", 1)
     groups, weight = layer.get("groups", 1), layer.tensors["weight"]
     assert weight.shape == (layer.get("out_channels"), layer.get("in_channels") // groups, layer.get("kernel_size"))
+    x = x.swapaxes(1, 2) if layer.get("channels_last") else x
     assert x.ndim == 3 and x.shape[1] == layer.get("in_channels")
-    x = np.pad(x, ((0, 0), (0, 0), (padding, padding)))
+    assert groups in (1, x.shape[1]) and (groups == 1 or weight.shape[0] == groups)
+    before = dilation * (weight.shape[2] - 1) if layer.get("causal") else padding
+    x = np.pad(x, ((0, 0), (0, 0), (before, padding)))
     length = (x.shape[2] - dilation * (weight.shape[2] - 1) - 1) // stride + 1
     parts = []
     for part, kernel in zip(np.split(x, groups, axis=1), np.split(weight, groups)):
@@ -148,7 +151,8 @@ def _conv1d(layer, x):
         parts.append(y)
     assert layer.get("bias", True) == ("bias" in layer.tensors)
     bias = layer.tensors.get("bias")
-    return np.concatenate(parts, axis=1) + (0.0 if bias is None else bias[:, None])
+    y = np.concatenate(parts, axis=1) + (0.0 if bias is None else bias[:, None])
+    return y.swapaxes(1, 2) if layer.get("channels_last") else y
 
 
 def _layer_norm(layer, x):

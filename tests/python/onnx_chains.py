@@ -238,6 +238,7 @@ def embedding_of_batches(g):
 def convolutions(g):
     x = g.conv(g.input("b", 4, 20), 4, 6, 3, pads=[1, 1], strides=[2])
     x = g.conv(g.op("Relu", x), 6, 8, 3, pads=[2, 2], dilations=[2], groups=2)
+    x = g.conv(x, 8, 8, 2, groups=8)
     g.output(g.op("Sigmoid", g.conv(x, 8, 2, 1, bias=False)))
     return 2, 4, 20
 

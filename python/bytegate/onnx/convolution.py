@@ -6,6 +6,8 @@ from bytegate.onnx.blocks import MAX_COLUMNS, Block, absorb_bias, matcher, unfit
 from bytegate.onnx.fold import float_constant
 from bytegate.onnx.norms import absorb_batch_norm
 
+_LARGEST_WEIGHT = 1 << 26  # values of a weight in which several groups become one
+
 
 class _Window:
     """The kernel along one spatial dimension: size, stride, dilation and padding at both ends."""
@@ -44,6 +46,10 @@ class _Window:
         elif auto_pad != "NOTSET":
             unfit(f"its auto_pad is {auto_pad}")
 
+    def causal(self):
+        """Whether it sees the steps before, as many as there are, and none behind."""
+        return self.kernel > 1 and self.end == 0 and self.begin == self.dilation * (self.kernel - 1)
+
     def is_nothing(self):
         return (self.kernel, self.stride, self.begin, self.end) == (1, 1, 0, 0)
 
@@ -52,13 +58,16 @@ def _same_padding(window, weight):
     """The weight [O, C, K] with zeros before or behind it so that the same padding at both ends gives what different
     paddings give; the padding goes into `window`."""
     more = abs(window.begin - window.end)
+    if more == 0 or window.causal():
+        return weight
     if more % window.dilation or more > window.dilation * (weight.shape[2] - 1):
         unfit(f"its padding is {window.begin} at one end and {window.end} at the other, with a kernel of "
               f"{weight.shape[2]} and a dilation of {window.dilation}")
     zeros = np.zeros((*weight.shape[:2], more // window.dilation), weight.dtype)
     parts = [weight, zeros] if window.begin > window.end else [zeros, weight]
     window.begin = window.end = max(window.begin, window.end)
-    return np.concatenate(parts, axis=2) if more else weight
+    window.kernel += more // window.dilation
+    return np.concatenate(parts, axis=2)
 
 
 def _fields(weight, window, groups):
@@ -67,7 +76,25 @@ def _fields(weight, window, groups):
                                    ("dilation", window.dilation, 1), ("groups", groups, 1)):
         if value != otherwise:
             fields[name] = value
+    if window.causal():
+        del fields["padding"]
+        fields["causal"] = True
     return fields
+
+
+def _one_group(weight, groups):
+    """(weight, groups) with one group, whose other inputs have weights of zero, in the place of several. The library
+    has several only where each channel is one."""
+    rows, columns, kernel = weight.shape
+    if groups == 1 or (columns == 1 and rows == groups):
+        return weight, groups
+    if rows * columns * groups * kernel > _LARGEST_WEIGHT:
+        unfit(f"it has {groups} groups, which are no single channels")
+    whole = np.zeros((rows, columns * groups, kernel), weight.dtype)
+    for group, part in enumerate(np.split(weight, groups)):
+        first = group * len(part)
+        whole[first:first + len(part), group * columns:(group + 1) * columns] = part
+    return whole, 1
 
 
 @matcher("Pad")
@@ -117,16 +144,19 @@ def match_conv(node, graph, more_padding=None):
             unfit("it is a convolution over 2 dimensions; one is accepted")
         weight = weight.squeeze(2 + unit)
     window = windows[1 - unit if rank == 2 else 0]
-    unequal = window.begin != window.end
-    weight = _same_padding(window, weight)
+    kernel = window.kernel
+    weight, several = _same_padding(window, weight), groups
+    weight, groups = _one_group(weight, groups)
     if weight.shape[1] * weight.shape[2] > MAX_COLUMNS:
         unfit(f"its kernel has {weight.shape[1] * weight.shape[2]:,} inputs; at most {MAX_COLUMNS:,} are accepted")
     tensors = {"weight": np.ascontiguousarray(weight)}
     fields = _fields(weight, window, groups)
     block = Block("conv1d", node, node.inputs[0], node.outputs[0], fields, tensors,
                   weight_name=weight_origin(graph, node.inputs[1]), unit_axis=unit, window=window, rank=rank + 2)
-    if unequal:
+    if window.kernel != kernel:
         block.notes.append("Its padding differs at the two ends, so its kernel is filled up with zeros.")
+    if groups != several:
+        block.notes.append(f"It has {several} groups, so its weight is filled up with zeros to one.")
     if node.input(2):
         bias = float_constant(graph, node.inputs[2], "bias", unfit)
         if bias.size != weight.shape[0]:

@@ -86,7 +86,12 @@ def _conv1d(chain, block, view):
         raise Broken("is a convolution over 2 dimensions; one is accepted")
     _expect(dims[1], block.fields["in_channels"], "channels")
     settle(chain)
-    chain.tensor.arrange(dims)
+    batch, channels, time = map(atoms_of, dims)
+    channels_last = chain.tensor.stripped() == [batch, time, channels] and channels != time
+    if channels_last:
+        block.fields["channels_last"] = True
+    else:
+        chain.tensor.arrange(dims)
     window, kernel = block.extra["window"], block.fields["kernel_size"]
     more = window.begin + window.end - window.dilation * (kernel - 1)
     length = size_of(dims[2])
@@ -98,7 +103,7 @@ def _conv1d(chain, block, view):
         time = (Atom(None if length is None else (length + more - 1) // window.stride + 1),)
     out = [dims[0], (Atom(block.fields["out_channels"]),), time]
     seen = out if unit is None else [*out[:2 + unit], (Atom(1),), *out[2 + unit:]]
-    return advance(chain, block, out, seen)
+    return advance(chain, block, [out[0], out[2], out[1]] if channels_last else out, seen)
 
 
 def _embedding(chain, block, view):
