@@ -49,6 +49,21 @@ def scaled(g):
     return g.op("Mul", g.dense(g.input("b", 6), 6, 4), g.constant(np.float32(3)))
 
 
+def directions_exchanged(g):
+    y = g.recurrent("LSTM", g.input("t", "b", 6), 6, 4, "bidirectional")[0]
+    halves = [g.op("Gather", y, g.constant(np.int64(i)), axis=1) for i in (1, 0)]
+    return g.op("Concat", *halves, axis=2)
+
+
+def one_direction(g):
+    y = g.recurrent("LSTM", g.input("t", "b", 6), 6, 4, "bidirectional")[0]
+    return g.dense(g.op("Gather", y, g.constant(np.int64(1)), axis=1), 4, 3)
+
+
+def dimension_by_bias(g):
+    return g.op("Add", g.op("MatMul", g.input("b", 6), g.weight(6, 4)), g.weight(1, 1, 4))
+
+
 def both_outputs(g):
     y, h, _ = g.recurrent("LSTM", g.input("t", "b", 6), 6, 4)
     return g.op("Concat", g.squeeze(y, 1), h, axis=0)
@@ -78,8 +93,9 @@ def soft_over_two(g):
         "Clip", g.dense(g.input("b", 3, 6), 6, 4), g.constant(np.float32(0)), g.constant(np.float32(6)))
 
 
-NO_CHAINS = (attention, integers, mean, two_norms, first_step, joined, added_dimension, half_cut,
-             scaled, both_outputs, final_cell, both_final_states, without_shape, no_input, soft_over_two)
+NO_CHAINS = (attention, integers, mean, two_norms, first_step, joined, added_dimension, half_cut, scaled,
+             directions_exchanged, one_direction, dimension_by_bias, both_outputs, final_cell, both_final_states,
+             without_shape, no_input, soft_over_two)
 
 
 class Layers(ConvertTest):

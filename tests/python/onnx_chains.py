@@ -103,6 +103,36 @@ def lstm_explicit_activations(g):
     return 7, 2, 5
 
 
+def directions(g, form):
+    """Both directions, cut apart and joined over the channels."""
+    y = g.recurrent("LSTM", g.input("t", "b", 5), 5, 4, "bidirectional")[0]
+    if form == "split":
+        halves = [g.squeeze(part, 1) for part in g.op("Split", y, axis=1, outputs=2)]
+    elif form == "slice":
+        halves = [g.squeeze(g.slice(y, 1, i, i + 1), 1) for i in range(2)]
+    else:
+        halves = [g.op("Gather", y, g.constant(np.int64(i)), axis=1) for i in range(2)]
+    return g.op("Concat", *halves, axis=2)
+
+
+@chain()
+def lstm_directions_split(g):
+    g.output(directions(g, "split"))
+    return 7, 2, 5
+
+
+@chain()
+def lstm_directions_sliced(g):
+    g.output(g.dense(directions(g, "slice"), 8, 3))
+    return 7, 2, 5
+
+
+@chain()
+def lstm_directions_gathered(g):
+    g.output(g.op("Transpose", directions(g, "gather"), perm=[1, 0, 2]))
+    return 7, 2, 5
+
+
 @chain(14)
 def lstm_layout_1(g):
     y = g.recurrent("LSTM", g.input("b", "t", 5), 5, 4, "bidirectional", layout=1)[0]

@@ -4,7 +4,7 @@ Every node on the way is a layer, or moves dimensions (a View), or computes with
 chain, as does a tensor that two layers read.
 """
 
-from bytegate.onnx import steps
+from bytegate.onnx import parts, steps
 from bytegate.onnx.blocks import Block
 from bytegate.onnx.graph import quoted
 from bytegate.onnx.layout import Atom, Broken, Sym, Tensor, View
@@ -160,15 +160,18 @@ class Chain:
             result = Sizes(sizes[node.integer("start", 0):node.integer("end", len(sizes))])
         elif node.domain == "" and node.op in MOVES and isinstance(values[0], View):
             result = View(move(node, values), values[0].version, values[0].indices)
+            result.part = values[0].part
             self.half = self.half or values[0].half
+        elif node.domain == "" and node.op == "Concat":
+            result = parts.concat(node, values)
         elif node.domain == "" and len(views) == 1 and isinstance(values[0], View):
             result = steps.compute(self, node, values)
         elif len(views) > 1:
             raise Broken("brings two tensors together: the graph branches")
         else:
             raise Broken("is no layer of the library")
-        for name in filter(None, node.outputs):
-            self.values[name] = result
+        for i, name in enumerate(node.outputs):
+            self.values[name] = result[i] if isinstance(result, list) else result
         return None
 
     def current(self, view):
@@ -179,4 +182,6 @@ class Chain:
             raise Broken("reads a tensor that another layer has read already: the graph branches there")
         if view.indices:
             raise Broken("computes with integers")
+        if view.part is not None:
+            raise Broken("reads a part of a tensor, such as one direction of a recurrent layer")
         return view

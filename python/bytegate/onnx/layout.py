@@ -147,6 +147,7 @@ class View:
     def __init__(self, dims, version, indices=False):
         self.dims, self.version, self.indices = list(dims), version, indices
         self.half = False  # whether a cast to half precision was seen there
+        self.part = None  # (atom, index): one place along an atom that is none of the dimensions
 
 
 class Tensor:

@@ -5,9 +5,10 @@ import copy
 import numpy as np
 
 from bytegate.onnx.blocks import MAX_COLUMNS, Block
+from bytegate.onnx.fold import slice_arguments
 from bytegate.onnx.layout import Atom, Broken, View, atoms_of, set_size, size_of
 from bytegate.onnx.moves import as_array
-from bytegate.onnx.fold import slice_arguments
+from bytegate.onnx.parts import part_of, split
 from bytegate.onnx.sizes import as_filled, as_sizes
 
 # Operations that compute element by element: operation -> (kind, {attribute: (field, default)}).
@@ -256,9 +257,10 @@ def _take_last(chain, view, axis, index, keeps_dimension):
     if not -len(view.dims) <= axis < len(view.dims):
         raise Broken(f"has the axis {axis}")
     axis %= len(view.dims)
-    size = size_of(view.dims[axis])
-    if index != -1 and (size is None or index != size - 1):
-        raise Broken("takes another place along a dimension than its last")
+    size, atoms = size_of(view.dims[axis]), atoms_of(view.dims[axis])
+    last = index == -1 or (size is not None and index == size - 1)
+    if not last or (atoms and atoms not in chain.tensor.stripped()):
+        return part_of(view, axis, index, keeps_dimension)
     rest = [*view.dims[:axis], *([(Atom(1),)] if keeps_dimension else []), *view.dims[axis + 1:]]
     return _last_of(chain, View(rest, view.version), view.dims[axis])
 
@@ -277,11 +279,15 @@ def _slice(chain, node, values, view):
     axis = (axes or [0])[0]
     size = size_of(view.dims[axis]) if -len(view.dims) <= axis < len(view.dims) else None
     to_end = ends[0] >= (size if size is not None else 2**31 - 1)
-    if not to_end:
-        raise Broken("cuts a tensor as no layer of the library does")
-    if starts[0] == 0 and size != 1:
+    if starts[0] == 0 and to_end and size != 1:
         return View(view.dims, view.version)
+    if not to_end and (size is None or starts[0] % size + 1 != ends[0] % size):
+        raise Broken("cuts a tensor as no layer of the library does")
     return _take_last(chain, view, axis, starts[0], True)
+
+
+def _split(chain, node, values, view):
+    return split(node, values, view)
 
 
 def _softmax(chain, node, values, view):
@@ -319,7 +325,7 @@ def _clip(chain, node, values, view):
 
 
 _COMPUTATIONS = {**dict.fromkeys(_ACTIVATIONS, _activation), "Softmax": _softmax, "LogSoftmax": _softmax,
-                 "Gather": _gather, "Slice": _slice, "Clip": _clip}
+                 "Gather": _gather, "Slice": _slice, "Split": _split, "Clip": _clip}
 
 
 def has_kind(node):
