@@ -64,6 +64,11 @@ def dimension_by_bias(g):
     return g.op("Add", g.op("MatMul", g.input("b", 6), g.weight(6, 4)), g.weight(1, 1, 4))
 
 
+def norm_of_unknown_width(g):
+    x = g.op("Transpose", g.dense(g.input("b", 6), 6, 4), perm=[1, 0])
+    return g.layer_norm(x, 1)
+
+
 def both_outputs(g):
     y, h, _ = g.recurrent("LSTM", g.input("t", "b", 6), 6, 4)
     return g.op("Concat", g.squeeze(y, 1), h, axis=0)
@@ -94,8 +99,8 @@ def soft_over_two(g):
 
 
 NO_CHAINS = (attention, integers, mean, two_norms, first_step, joined, added_dimension, half_cut, scaled,
-             directions_exchanged, one_direction, dimension_by_bias, both_outputs, final_cell, both_final_states,
-             without_shape, no_input, soft_over_two)
+             directions_exchanged, one_direction, dimension_by_bias, norm_of_unknown_width, both_outputs, final_cell,
+             both_final_states, without_shape, no_input, soft_over_two)
 
 
 class Layers(ConvertTest):
@@ -109,7 +114,7 @@ class Layers(ConvertTest):
             g.output(g.op("Sigmoid", g.dense(g.merge_directions(y[0]), 8, 3)), *y[1:])
             report, layers = self.layers(g.model(), f"depends on {count + 1} inputs: \"x\", \"h\"")
             self.assertEqual([layer.kind for layer in report.layers], [op.lower(), "linear"])
-            self.assertIn("starts from the state in h", " ".join(report.layers[0].notes))
+            self.assertIn('Its state h0 is "h".', report.layers[0].notes)
             self.assertIn(report.layers[1].name, report.layers[0].feeds)
             self.assertTrue([feed for feed in report.layers[0].feeds if feed.startswith("output ")])
             self.assertIn("no weights", dict(report.left_out)['Sigmoid "/Sigmoid_' + str(g.count) + '"'])

@@ -162,13 +162,6 @@ def _layer_norm(layer, x):
     return centred / deviation * layer.tensors["weight"] + layer.tensors["bias"]
 
 
-def _batch_norm(layer, x):
-    shape = [1, -1] + [1] * (x.ndim - 2)
-    weight, bias, mean, variance = (layer.tensors[name].reshape(shape)
-                                    for name in ("weight", "bias", "running_mean", "running_var"))
-    return (x - mean) / np.sqrt(variance + layer.get("eps", 1e-5)) * weight + bias
-
-
 def _softmax(layer, x):
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     y = e / e.sum(axis=-1, keepdims=True)
@@ -177,7 +170,7 @@ def _softmax(layer, x):
 
 _KINDS = {
     "linear": _linear, "embedding": _embedding, "lstm": _recurrent, "gru": _recurrent, "rnn": _recurrent,
-    "conv1d": _conv1d, "layer_norm": _layer_norm, "batch_norm1d": _batch_norm, "softmax": _softmax,
+    "conv1d": _conv1d, "layer_norm": _layer_norm, "softmax": _softmax,
     "log_softmax": _softmax,
     "relu": lambda layer, x: np.maximum(x, 0),
     "sigmoid": lambda layer, x: sigmoid(x),

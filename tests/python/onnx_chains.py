@@ -329,6 +329,20 @@ def batch_norm_alone(g):
     return 2, 4, 12
 
 
+def batch_norm(g, x, channels):
+    norm = [g.weight(channels), g.weight(channels), g.weight(channels),
+            g.constant(g.random.random(channels).astype(np.float32) + 0.5)]
+    return g.op("BatchNormalization", x, *norm)
+
+
+@chain()
+def batch_norms_of_rows(g):
+    x = batch_norm(g, g.dense(batch_norm(g, g.input("b", 6), 6), 6, 5), 5)
+    x = batch_norm(g, g.linear(g.op("Relu", x), 5, 4), 4)
+    g.output(batch_norm(g, g.op("Relu", x), 4))
+    return 3, 6
+
+
 @chain()
 def softmax_over_channels(g):
     x = g.conv(g.input("b", 4, "t"), 4, 6, 1)

@@ -198,6 +198,7 @@ def op_Pad(a, x, pads=None, value=None, **_):
 
 def op_Conv(a, x, w, bias=None, **_):
     rank, groups = w.ndim - 2, a.get("group", 1)
+    assert x.shape[1] == w.shape[1] * groups
     strides, dilations = a.get("strides", [1] * rank), a.get("dilations", [1] * rank)
     pads = list(a.get("pads", [0] * 2 * rank))
     if a.get("auto_pad", b"NOTSET") in (b"SAME_UPPER", b"SAME_LOWER"):  # of stride 1

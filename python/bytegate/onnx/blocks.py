@@ -54,7 +54,7 @@ class Block:
 
     def sizes_text(self):
         sizes = [value for key, value in self.fields.items() if key.endswith(("_size", "_features", "_channels"))
-                 or key in ("num_embeddings", "embedding_dim", "normalized_shape", "num_features")]
+                 or key in ("num_embeddings", "embedding_dim", "normalized_shape")]
         return f"{self.kind}({', '.join(map(str, sizes))})"
 
 
@@ -117,7 +117,7 @@ def weight_origin(graph, name):
     return name
 
 
-_WEIGHT_SUFFIX = re.compile(r"^(.+?)[./_](weight(_[a-z0-9_]+)?|kernel|recurrent_kernel|W|R)(:\d+)?(_quantized)?$")
+_WEIGHT_SUFFIX = re.compile(r"^(.+?)[./_](weight(_[ih]h\w*?)?|kernel|recurrent_kernel|W|R)(:\d+)?(_quantized)?$")
 
 
 def names_for(block):
@@ -128,7 +128,10 @@ def names_for(block):
         parts = readable(block.node.name).split(".")
         if len(parts) > 1 and parts[-1].lower().startswith(block.node.op.lower()):
             parts.pop()
-        names = [readable(found[1]) if found else "", ".".join(parts)]
+        module = readable(found[1]) if found else ""
+        if module and found[3] and not block.extra.get("recurrent"):  # one product of a cell's two
+            module += "." + found[3][1:]
+        names = [module, ".".join(parts)]
     return [name for name in names if name] or [block.kind]
 
 

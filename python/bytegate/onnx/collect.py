@@ -78,6 +78,22 @@ def find_everywhere(graph, leave_out):
     return found
 
 
+def state_origin(graph, name):
+    """The graph's input that a state is cut from, or the node that computes it; empty where that is `name` itself."""
+    first = name
+    for _ in range(_MAX_FOLLOWED):
+        node = graph.producers.get(name)
+        if node is None and graph.parent is not None and name not in graph.local:
+            graph = graph.parent
+        elif node is None:
+            return "" if name == first else f"input {quoted(name)}"
+        elif node.domain == "" and node.op in _QUIET and node.inputs and node.op not in ("Concat", "Where"):
+            name = node.inputs[0]
+        else:
+            return node.title
+    return ""
+
+
 def _is_quiet(node, graph):
     return (node.domain == "" and node.op in _QUIET) or all(name in graph.constants for name in node.outputs)
 

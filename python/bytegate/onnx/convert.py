@@ -9,7 +9,7 @@ from bytegate._error import Error
 from bytegate._safetensors import write_safetensors
 from bytegate.onnx.blocks import Refused, names_for
 from bytegate.onnx.chain import Breach, Chain
-from bytegate.onnx.collect import Collection, find_everywhere
+from bytegate.onnx.collect import Collection, find_everywhere, state_origin
 from bytegate.onnx.fold import Budget, fold
 from bytegate.onnx.graph import quoted
 from bytegate.onnx.read import read_model
@@ -150,11 +150,12 @@ def _add_hints(report, blocks, graph):
             if not name:
                 continue
             if value is None:
-                layer.notes.append(f"It starts from the state in {name}.")
+                origin = state_origin(block.extra["graph"], name)
+                layer.notes.append(f"Its state {state} is {quoted(name)}{f', of {origin}' if origin else ''}.")
             elif value.dtype.kind == "f" and value.ndim == 3 and value.any() and value.size <= graph.largest_weight:
                 value = value.swapaxes(0, 1) if block.extra["layout"] else value
                 tensors[f"{block.name}.{state}"] = np.ascontiguousarray(value, dtype=np.float32)
-                layer.notes.append(f"It starts from the state in the file's tensor {block.name}.{state}.")
+                layer.notes.append(f"Its state {state} is the file's tensor {block.name}.{state}.")
         if block.extra["lengths"]:
             layer.notes.append(f"The lengths of its sequences are {block.extra['lengths']}.")
     return tensors

@@ -152,7 +152,7 @@ def match_conv(node, graph, more_padding=None):
     tensors = {"weight": np.ascontiguousarray(weight)}
     fields = _fields(weight, window, groups)
     block = Block("conv1d", node, node.inputs[0], node.outputs[0], fields, tensors,
-                  weight_name=weight_origin(graph, node.inputs[1]), unit_axis=unit, window=window, rank=rank + 2)
+                  weight_name=weight_origin(graph, node.inputs[1]), unit_axis=unit, rank=rank + 2)
     if window.kernel != kernel:
         block.notes.append("Its padding differs at the two ends, so its kernel is filled up with zeros.")
     if groups != several:

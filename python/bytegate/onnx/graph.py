@@ -5,6 +5,8 @@ import re
 import numpy as np
 
 _UNREADABLE = re.compile(r"[^A-Za-z0-9_.-]+")
+# What onnx.inliner puts before the names of an inlined branch, in whose name the branch is already.
+_INLINED = re.compile(r"\bIf_\d+_(then|else)_branch__Inline_\d+__/?")
 
 
 def quoted(name):
@@ -15,7 +17,7 @@ def quoted(name):
 
 def readable(name):
     """A name of a layer from a name of the graph: "/encoder/lstm/" becomes "encoder.lstm"."""
-    name = _UNREADABLE.sub("_", name.strip("/").replace("/", ".").replace("::", "_"))
+    name = _UNREADABLE.sub("_", _INLINED.sub("", name).strip("/").replace("/", ".").replace("::", "_"))
     return name.strip("._")[:100]
 
 

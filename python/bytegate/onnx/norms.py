@@ -163,8 +163,8 @@ def _scale_and_bias(graph, walk, source, divide, axis, eps):
     return block
 
 
-def _batch_norm_constants(node, graph):
-    """(weight, bias, mean, variance, eps) of a BatchNormalization as inference runs it. Raises Unfit."""
+def _batch_norm(node, graph):
+    """What a BatchNormalization as inference runs it multiplies each channel by, and adds then. Raises Unfit."""
     if node.integer("training_mode", 0) or len(node.outputs) > 1:
         unfit("it is in training mode")
     if node.integer("spatial", 1) != 1:
@@ -173,18 +173,27 @@ def _batch_norm_constants(node, graph):
     values = [float_constant(graph, node.input(i + 1), name, unfit).reshape(-1) for i, name in enumerate(names)]
     if any(value.shape != values[0].shape for value in values) or not values[0].size or (values[3] < 0).any():
         unfit("its constants differ in size, or have a negative variance")
-    return (*values, node.number("epsilon", 1e-5))
+    weight, bias, mean, variance = (value.astype(np.float64) for value in values)
+    scale = weight / np.sqrt(variance + node.number("epsilon", 1e-5))
+    shift = bias - mean * scale
+    if not (np.isfinite(scale.astype(np.float32)).all() and np.isfinite(shift.astype(np.float32)).all()):
+        unfit("its constants make values that are not finite")
+    return scale, shift
 
 
 @matcher("BatchNormalization")
 def match_batch_norm(node, graph):
-    weight, bias, mean, variance, eps = _batch_norm_constants(node, graph)
-    fields = {"num_features": len(weight)}
-    if eps != 1e-5:
-        fields["eps"] = eps
-    tensors = {"weight": weight, "bias": bias, "running_mean": mean, "running_var": variance}
-    return Block("batch_norm1d", node, node.inputs[0], node.outputs[0], fields, tensors,
-                 weight_name=weight_origin(graph, node.inputs[1]))
+    """One that no layer before it can have: a convolution of each channel with a kernel of 1."""
+    scale, shift = _batch_norm(node, graph)
+    channels = len(scale)
+    fields = {"in_channels": channels, "out_channels": channels, "kernel_size": 1}
+    if channels > 1:
+        fields["groups"] = channels
+    tensors = {"weight": scale.astype(np.float32).reshape(-1, 1, 1), "bias": shift.astype(np.float32)}
+    block = Block("conv1d", node, node.inputs[0], node.outputs[0], fields, tensors, unit_axis=None,
+                  batch_norm=(scale, shift), weight_name=weight_origin(graph, node.inputs[1]))
+    block.notes.append("It scales and shifts each channel.")
+    return block
 
 
 def absorb_batch_norm(graph, block):
@@ -193,18 +202,23 @@ def absorb_batch_norm(graph, block):
     if node is None or node.inputs[0] != block.output:
         return
     try:
-        weight, bias, mean, variance, eps = _batch_norm_constants(node, graph)
+        scale, shift = _batch_norm(node, graph)
     except Unfit:
         return  # the node says so itself
+    if fold_batch_norm(block, node, scale, shift):
+        block.output = node.outputs[0]
+        block.nodes.append(node)
+
+
+def fold_batch_norm(block, node, scale, shift):
+    """Multiplies the outputs of a Linear or a Conv1d by `scale` and adds `shift`. False if that cannot be."""
     matrix = block.tensors["weight"]
-    if len(weight) != len(matrix):
-        return
-    scale = weight.astype(np.float64) / np.sqrt(variance.astype(np.float64) + eps)
-    before = block.tensors.get("bias", np.zeros(len(weight), np.float32))
+    if len(scale) != len(matrix) or block.quantized():
+        return False
+    before = block.tensors.get("bias", np.zeros(len(scale), np.float32))
     folded = matrix * scale.reshape([-1] + [1] * (matrix.ndim - 1))
     block.tensors["weight"] = folded.astype(np.float32)
-    block.tensors["bias"] = (bias + (before - mean.astype(np.float64)) * scale).astype(np.float32)
+    block.tensors["bias"] = (shift + before * scale).astype(np.float32)
     block.fields.pop("bias", None)
-    block.output = node.outputs[0]
-    block.nodes.append(node)
     block.notes.append(f"{node.title} is folded into it.")
+    return True

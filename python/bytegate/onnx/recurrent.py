@@ -114,7 +114,7 @@ class Recurrent:
                 for name, half in zip(("bias_ih", "bias_hh"), np.split(bias[direction], 2)):
                     tensors[name + suffix] = self.reordered(half)
         node = self.node
-        return Block(self.kind, node, node.inputs[0], node.output(0), fields, tensors, recurrent=True,
+        return Block(self.kind, node, node.inputs[0], node.output(0), fields, tensors, recurrent=True, graph=self.graph,
                      directions=self.directions, reverse=self.reverse, layout=self.layout, lengths=node.input(4),
                      states=[node.input(5), node.input(6) if self.cell == "LSTM" else ""],
                      weight_name=weight_origin(self.graph, node.inputs[1]))

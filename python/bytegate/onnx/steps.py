@@ -8,8 +8,11 @@ from bytegate.onnx.blocks import MAX_COLUMNS, Block
 from bytegate.onnx.fold import slice_arguments
 from bytegate.onnx.layout import Atom, Broken, View, atoms_of, set_size, size_of
 from bytegate.onnx.moves import as_array
+from bytegate.onnx.norms import fold_batch_norm
 from bytegate.onnx.parts import part_of, split
 from bytegate.onnx.sizes import as_filled, as_sizes
+
+_MAX_DIAGONAL = 1024  # channels of a matrix that has values on its diagonal alone
 
 # Operations that compute element by element: operation -> (kind, {attribute: (field, default)}).
 _ACTIVATIONS = {"Relu": ("relu", {}), "Sigmoid": ("sigmoid", {}), "Tanh": ("tanh", {}),
@@ -79,7 +82,21 @@ def _linear(chain, block, view):
     return advance(chain, block, [*tensor.dims[:-1], out], [*view.dims[:-1], out])
 
 
+def _time_behind(block, time):
+    """The dimension of time behind a convolution: that before it where their lengths are the same."""
+    get = block.fields.get
+    reach, stride, length = get("dilation", 1) * (block.fields["kernel_size"] - 1), get("stride", 1), size_of(time)
+    more = (0 if get("causal") else 2 * get("padding", 0) - reach)
+    if stride == 1 and more == 0:
+        return time
+    if length is not None and length + more < 1:
+        raise Broken("has a kernel that is longer than the sequence")
+    return (Atom(None if length is None else (length + more - 1) // stride + 1),)
+
+
 def _conv1d(chain, block, view):
+    if "batch_norm" in block.extra and len(view.dims) == 2:
+        return _batch_norm(chain, block, view)
     unit, dims, block = block.extra["unit_axis"], list(view.dims), _own(block)
     if len(dims) != (3 if unit is None else 4):
         raise Broken(f"reads a tensor of {len(dims)} dimensions")
@@ -93,15 +110,7 @@ def _conv1d(chain, block, view):
         block.fields["channels_last"] = True
     else:
         chain.tensor.arrange(dims)
-    window, kernel = block.extra["window"], block.fields["kernel_size"]
-    more = window.begin + window.end - window.dilation * (kernel - 1)
-    length = size_of(dims[2])
-    if window.stride == 1 and more == 0:
-        time = dims[2]
-    else:
-        if length is not None and length + more < 1:
-            raise Broken("has a kernel that is longer than the sequence")
-        time = (Atom(None if length is None else (length + more - 1) // window.stride + 1),)
+    time = _time_behind(block, dims[2])
     out = [dims[0], (Atom(block.fields["out_channels"]),), time]
     seen = out if unit is None else [*out[:2 + unit], (Atom(1),), *out[2 + unit:]]
     return advance(chain, block, [out[0], out[2], out[1]] if channels_last else out, seen)
@@ -120,6 +129,8 @@ def _layer_norm(chain, block, view):
         raise Broken("normalizes over another dimension than the last, or over several")
     size = size_of(view.dims[-1])
     width = block.fields["normalized_shape"] or size
+    if block.fields["normalized_shape"] == 1:  # one number for each of however many
+        width = size
     if width is None or width > MAX_COLUMNS:
         raise Broken(f"normalizes over a dimension of {'unknown size' if width is None else f'the size {width:,}'}")
     if not block.tensors["weight"].size:
@@ -135,12 +146,21 @@ def _layer_norm(chain, block, view):
 
 
 def _batch_norm(chain, block, view):
-    if len(view.dims) not in (2, 3):
-        raise Broken(f"reads a tensor of {len(view.dims)} dimensions")
-    _expect(view.dims[1], block.fields["num_features"], "channels")
-    settle(chain)
-    chain.tensor.arrange(view.dims)
-    return advance(chain, block, chain.tensor.dims, view.dims)
+    """A BatchNormalization of [B, C]: a part of the Linear before it, or a Linear of its own."""
+    node, (scale, shift) = block.node, block.extra["batch_norm"]
+    _expect(view.dims[1], len(scale), "channels")
+    before, channels = chain.layers[-1] if chain.layers else None, atoms_of(view.dims[1])
+    if before is not None and before.kind == "linear" and chain.tensor.stripped()[-1] == channels and (
+            not chain.tensor.zeros and fold_batch_norm(before, node, scale, shift)):
+        chain.tensor.version += 1
+        return View(view.dims, chain.tensor.version)
+    if len(scale) > _MAX_DIAGONAL:
+        raise Broken(f"scales {len(scale):,} channels of a tensor of 2 dimensions")
+    tensors = {"weight": np.diag(scale).astype(np.float32), "bias": shift.astype(np.float32)}
+    fields = {"in_features": len(scale), "out_features": len(scale)}
+    linear = Block("linear", node, block.source, block.output, fields, tensors, weight_name=block.weight_name)
+    linear.notes = list(block.notes)
+    return _linear(chain, linear, view)
 
 
 def _check_states(chain, block):
@@ -218,7 +238,7 @@ def _recurrent(chain, block, view):
 
 
 _LAYERS = {"linear": _linear, "conv1d": _conv1d, "embedding": _embedding, "layer_norm": _layer_norm,
-           "batch_norm1d": _batch_norm, "lstm": _recurrent, "gru": _recurrent, "rnn": _recurrent}
+           "lstm": _recurrent, "gru": _recurrent, "rnn": _recurrent}
 
 
 def apply(chain, block):
