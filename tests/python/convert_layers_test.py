@@ -261,8 +261,7 @@ class Refusals(ConvertTest):
         self.refuse(node + "activations are hardsigmoid, tanh, tanh",
                     self.lstm(activations=["HardSigmoid", "Tanh", "Tanh"]))
         self.refuse(node + "activations are sigmoid, relu, relu", self.lstm(activations=["Sigmoid", "Relu", "Relu"]))
-        self.refuse('GRU "/encoder/rnn".*activations are sigmoid, relu',
-                    self.lstm("GRU", activations=["Sigmoid", "Relu"]))
+        self.refuse('GRU "/encoder/rnn".*activations are tanh, tanh', self.lstm("GRU", activations=["Tanh", "Tanh"]))
         self.refuse('RNN "/encoder/rnn".*activations are sigmoid', self.lstm("RNN", activations=["Sigmoid"]))
         self.refuse(node + "direction is sideways", self.lstm(direction="sideways"))
         self.refuse(node + "layout is 2", self.lstm(layout=2))

@@ -87,6 +87,7 @@ def _steps(layer, suffix, x, h, c):
     weight_ih, weight_hh = layer.tensors["weight_ih" + suffix], layer.tensors["weight_hh" + suffix]
     bias_ih, bias_hh = (layer.tensors.get(name + suffix, 0.0) for name in ("bias_ih", "bias_hh"))
     hidden, out = weight_hh.shape[1], []
+    function = {"tanh": np.tanh, "relu": lambda v: np.maximum(v, 0)}[layer.get("nonlinearity", "tanh")]
     for step in x:
         a, b = step @ weight_ih.T + bias_ih, h @ weight_hh.T + bias_hh
         if layer.kind == "lstm":
@@ -95,16 +96,14 @@ def _steps(layer, suffix, x, h, c):
             h = sigmoid(o) * np.tanh(c)
         elif layer.kind == "gru":
             r, z = (sigmoid(a[:, k * hidden:(k + 1) * hidden] + b[:, k * hidden:(k + 1) * hidden]) for k in (0, 1))
-            if layer.get("reset_after", True):
-                n = np.tanh(a[:, 2 * hidden:] + r * b[:, 2 * hidden:])
-            else:
+            late = r * b[:, 2 * hidden:]
+            if not layer.get("reset_after", True):
                 late = (r * h) @ weight_hh[2 * hidden:].T
                 late = late + (bias_hh[2 * hidden:] if np.ndim(bias_hh) else 0.0)
-                n = np.tanh(a[:, 2 * hidden:] + late)
+            n = function(a[:, 2 * hidden:] + late)
             h = (h - n) * z + n
         else:
-            h = a + b
-            h = np.maximum(h, 0) if layer.get("nonlinearity", "tanh") == "relu" else np.tanh(h)
+            h = function(a + b)
         out.append(h)
     return np.stack(out), h, c
 

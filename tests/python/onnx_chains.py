@@ -183,6 +183,14 @@ def gru_reset_before(g):
 
 
 @chain()
+def gru_relu(g):
+    y = g.recurrent("GRU", g.input("t", "b", 5), 5, 4, "bidirectional", activations=["Sigmoid", "Relu"] * 2)[0]
+    y = g.recurrent("GRU", g.merge_directions(y), 8, 4, activations=["Sigmoid", "Relu"], linear_before_reset=1)[0]
+    g.output(g.squeeze(y, 1))
+    return 7, 3, 5
+
+
+@chain()
 def rnn_relu(g):
     y = g.recurrent("RNN", g.input("t", "b", 5), 5, 4, "bidirectional", activations=["Relu", "Relu"])[0]
     g.output(g.merge_directions(y, batch_first=True))

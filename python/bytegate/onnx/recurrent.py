@@ -48,11 +48,11 @@ class Recurrent:
         if names is None:
             return options
         names = [name.decode("utf-8", "replace").lower() for name in names] if isinstance(names, list) else []
-        if self.cell == "RNN" and names == ["relu"] * self.directions:
+        if self.cell != "LSTM" and names == [*self.defaults[:-1], "relu"] * self.directions:
             options["nonlinearity"] = "relu"
         elif names != list(self.defaults) * self.directions:
             self.refuse(f"its activations are {', '.join(names)[:100]}; accepted are "
-                        f"{', '.join(self.defaults)}{' or relu' if self.cell == 'RNN' else ''} in each direction")
+                        f"{', '.join(self.defaults)}{'' if self.cell == 'LSTM' else ' or relu'} in each direction")
         return options
 
     def zero_or_refuse(self, index, what):
