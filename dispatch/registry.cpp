@@ -8,7 +8,7 @@
 namespace bytegate {
 namespace {
 
-/// The mutex is never held while a backend's supported() runs: it is a user's function, and may well ask for the list
+/// The mutex is never held while a backend's unmet() runs: it is a user's function, and may well ask for the list
 /// of backends.
 struct Registry {
   std::mutex mutex;

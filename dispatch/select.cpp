@@ -31,7 +31,8 @@ std::string missing_for(const Backend& backend, CpuFeatures features) {
   const CpuFeatures missing = backend.required & ~features;
   if ((missing & ~cpu_feature::all) != 0) return "features that this library does not know";
   if (missing != 0) return feature_names(missing);
-  return backend.supported && !backend.supported() ? "its own condition, supported(), to hold" : "";
+  const char* unmet = backend.unmet ? backend.unmet() : nullptr;
+  return unmet ? unmet : "";
 }
 
 std::string states(const std::vector<BackendInfo>& candidates) {
@@ -68,13 +69,14 @@ const char* broken_rule(const Backend& backend) {
   if (!backend.description) return "it has a null description";
   if (!backend.kernels) return "it has no kernels";
   const BackendKernels& k = *backend.kernels;
-  if (!valid_geometry(k.int8, 1) || !valid_geometry(k.f32, 4)) {
+  if (!k.int8 || !k.f32) return "it lacks the kernels of int8 or of float weights";
+  if (!valid_geometry(*k.int8, 1) || !valid_geometry(*k.f32, 4)) {
     return "its geometry cannot be packed; expected mr >= 1, panel_channels a multiple of 4, block_channels a divisor "
            "of that, "
            "k_block a "
            "divisor of 64, kr a divisor of k_block, lhs_size 1 to 8, and rhs_size 1 (int8) and 4 (f32)";
   }
-  if (!has_functions(k.int8) || !has_functions(k.f32) || !k.sigmoid || !k.tanh) {
+  if (!has_functions(*k.int8) || !has_functions(*k.f32) || !k.sigmoid || !k.tanh) {
     return "it lacks a function; expected find_ranges, stage_rows, gemm and the recurrent_step of lstm (int8 and f32), "
            "sigmoid "
            "and tanh";

@@ -24,13 +24,13 @@ std::atomic<long> products{0};                   // kernels are called from any 
 /// Weight (n, k) of a packed matrix.
 int weight_at(const bytegate::PackedMatrix& rhs, std::size_t n, std::size_t k) {
   const auto* data = static_cast<const std::int8_t*>(rhs.data);
-  return data[bytegate::packed_index(scalar_kernels->int8.layout, rhs.k_groups, n, k)];
+  return data[bytegate::packed_index(scalar_kernels->int8->layout, rhs.k_groups, n, k)];
 }
 
 /// y = fma(float(acc), activation scale * weight scale, bias) for every row and channel asked for.
 void gemm(const bytegate::GemmArgs* args) {
   const bytegate::PackedMatrix& rhs = args->rhs;
-  const std::size_t nr = scalar_kernels->int8.layout.panel_channels;
+  const std::size_t nr = scalar_kernels->int8->layout.panel_channels;
   const std::size_t n_end =
       std::min(args->panel_end * nr, args->n_out);  // the last panel is padded with channels of zeros
   for (std::size_t m = 0; m < args->lhs.rows; ++m) {
@@ -55,17 +55,20 @@ bytegate::Tensor run(const bytegate::Linear& layer, const bytegate::Tensor& x, c
 
 int example() {
   // 1. The table of functions: those of `scalar` with one replaced. It must outlive every layer that uses it.
-  static bytegate::BackendKernels kernels = *bytegate::find_backend("scalar").kernels;
   scalar_kernels = bytegate::find_backend("scalar").kernels;
-  kernels.int8.gemm = &gemm;
+  static bytegate::Kernels int8 = *scalar_kernels->int8;
+  int8.gemm = &gemm;
+  static bytegate::BackendKernels kernels = *scalar_kernels;
+  kernels.int8 = &int8;
 
-  // 2. The descriptor. `required` is the CPU features that the backend needs; `supported` may test a further condition.
+  // 2. The descriptor. `required` is the CPU features that the backend needs; `unmet` may name a further condition that
+  // does not hold.
   static const bytegate::Backend mine = {
       .priority = -1,  // below every built-in one, so it is used only by name (BYTEGATE_BACKEND=mine)
       .name = "mine",
       .description = "an example from outside the library",
       .required = 0,
-      .supported = nullptr,
+      .unmet = nullptr,
       .kernels = &kernels,
   };
 

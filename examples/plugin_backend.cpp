@@ -142,23 +142,27 @@ void lstm_step(const RecurrentStepArgs* a) {
   }
 }
 
+constexpr Kernels kInt8 = {.mr = 1,
+                           .tile_rows = 0,
+                           .layout = kLayout,
+                           .lhs_size = 1,
+                           .rhs_size = 1,
+                           .find_ranges = find_ranges,
+                           .stage_rows = quantize_rows,
+                           .gemm = gemm<int8_product>,
+                           .recurrent_step = {lstm_step<int8_product>, nullptr, nullptr}};
+constexpr Kernels kFloat = {.mr = 1,
+                            .tile_rows = 0,
+                            .layout = kLayout,
+                            .lhs_size = 4,
+                            .rhs_size = 4,
+                            .find_ranges = find_ranges,
+                            .stage_rows = copy_rows,
+                            .gemm = gemm<float_product>,
+                            .recurrent_step = {lstm_step<float_product>, nullptr, nullptr}};
 constexpr BackendKernels kKernels = {
-    .int8 = {.mr = 1,
-             .layout = kLayout,
-             .lhs_size = 1,
-             .rhs_size = 1,
-             .find_ranges = find_ranges,
-             .stage_rows = quantize_rows,
-             .gemm = gemm<int8_product>,
-             .recurrent_step = {lstm_step<int8_product>, nullptr, nullptr}},
-    .f32 = {.mr = 1,
-            .layout = kLayout,
-            .lhs_size = 4,
-            .rhs_size = 4,
-            .find_ranges = find_ranges,
-            .stage_rows = copy_rows,
-            .gemm = gemm<float_product>,
-            .recurrent_step = {lstm_step<float_product>, nullptr, nullptr}},
+    .int8 = &kInt8,
+    .f32 = &kFloat,
     .int4 = nullptr,
     .sigmoid = map<sigmoid_of>,
     .tanh = map<tanh_of>,
@@ -169,7 +173,7 @@ constexpr Backend kBackend = {
     .name = "plugin",
     .description = "an example, loaded from a shared library",
     .required = 0,
-    .supported = nullptr,
+    .unmet = nullptr,
     .kernels = &kKernels,
 };
 

@@ -12,11 +12,51 @@ namespace bytegate::kernels {
 /// Rows whose h ranges are tracked at once; more rows are taken in blocks of this many.
 constexpr std::size_t kStepRows = 64;
 
-/// Per row, lane by lane, the range of the h values written so far.
+/// The range of one row; both ends are NaN if lo holds one.
 template <class Isa>
-struct StepRanges {
-  alignas(64) float lo[kStepRows * Isa::width];
-  alignas(64) float hi[kStepRows * Isa::width];
+BYTEGATE_INLINE RowRange step_range(typename Isa::F lo, typename Isa::F hi) {
+  const float nan = Isa::reduce_add(lo * typename Isa::F(0.0f));  // 0 or NaN
+  if (nan != nan) return {nan, nan};
+  return {Isa::reduce_min(lo), Isa::reduce_max(hi)};
+}
+
+/// Of rows [first, last), at most kStepRows, lane by lane the range of the h values written so far.
+template <class Isa>
+class StepRanges {
+ public:
+  StepRanges(std::size_t first, std::size_t last) : first_(first), last_(last) {
+    for (std::size_t i = 0; i < (last - first) * Isa::width; i += Isa::width) {
+      Isa::store(lo_ + i, typename Isa::F(0.0f));
+      Isa::store(hi_ + i, typename Isa::F(0.0f));
+    }
+  }
+
+  BYTEGATE_INLINE float* lo_of(std::size_t row) { return lo_ + (row - first_) * Isa::width; }
+  BYTEGATE_INLINE float* hi_of(std::size_t row) { return hi_ + (row - first_) * Isa::width; }
+
+  BYTEGATE_INLINE void store(const RecurrentStepArgs& a) {
+    if (!a.ranges) return;
+    for (std::size_t row = first_; row < last_; ++row) {
+      a.ranges[row] = step_range<Isa>(Isa::load(lo_of(row)), Isa::load(hi_of(row)));
+    }
+  }
+
+ private:
+  alignas(64) float lo_[kStepRows * Isa::width];
+  alignas(64) float hi_[kStepRows * Isa::width];
+  std::size_t first_, last_;
+};
+
+/// The panels of a step in the order that it takes them.
+struct PanelSweep {
+  std::size_t first, count, back;
+
+  explicit BYTEGATE_INLINE PanelSweep(const RecurrentStepArgs& a)
+      : first(a.descending ? a.panel_end - 1 : a.panel_begin),
+        count(a.panel_end - a.panel_begin),
+        back(a.descending ? ~std::size_t{0} : 0) {}
+
+  BYTEGATE_INLINE std::size_t panel(std::size_t i) const { return first + ((i ^ back) - back); }
 };
 
 /// The gates of `rows` rows from `row` on and one panel: recurrent sums and input.
@@ -63,26 +103,18 @@ BYTEGATE_INLINE void step_unit(const RecurrentStepArgs& a, std::size_t row, std:
   Isa::store(hi, Isa::max(h, Isa::load(hi)));
 }
 
-/// The range of one row; both ends are NaN if lo holds one.
-template <class Isa>
-BYTEGATE_INLINE RowRange step_range(typename Isa::F lo, typename Isa::F hi) {
-  const float nan = Isa::reduce_add(lo * typename Isa::F(0.0f));  // 0 or NaN
-  if (nan != nan) return {nan, nan};
-  return {Isa::reduce_min(lo), Isa::reduce_max(hi)};
-}
-
 /// One row. The sums of several panels come before the activations of any: the accumulators are free then, and the
 /// activations, each a long chain of dependent operations, overlap.
 template <class Product, class Cell>
 BYTEGATE_INLINE void step_one_row(const RecurrentStepArgs& a, std::size_t row, float* lo, float* hi) {
   using Isa = typename Product::Isa;
   constexpr std::size_t at_once = 2;
-  for (std::size_t panel = a.panel_begin; panel < a.panel_end;) {
-    const std::size_t count = a.panel_end - panel < at_once ? a.panel_end - panel : at_once;
+  const PanelSweep sweep(a);
+  for (std::size_t i = 0; i < sweep.count; i += at_once) {
+    const std::size_t count = sweep.count - i < at_once ? sweep.count - i : at_once;
     typename Isa::F gates[at_once][1][Cell::gates];
-    for (std::size_t j = 0; j < count; ++j) step_gates<Product>(a, row, panel + j, gates[j]);
-    for (std::size_t j = 0; j < count; ++j) step_unit<Isa, Cell>(a, row, panel + j, gates[j][0], lo, hi);
-    panel += count;
+    for (std::size_t j = 0; j < count; ++j) step_gates<Product>(a, row, sweep.panel(i + j), gates[j]);
+    for (std::size_t j = 0; j < count; ++j) step_unit<Isa, Cell>(a, row, sweep.panel(i + j), gates[j][0], lo, hi);
   }
 }
 
@@ -90,31 +122,26 @@ template <class Product, class Cell>
 void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t row_count) {
   using Isa = typename Product::Isa;
   using F = typename Isa::F;
-  constexpr std::size_t w = Isa::width;
-  StepRanges<Isa> ranges;
-  for (std::size_t i = 0; i < row_count * w; i += w) {
-    Isa::store(ranges.lo + i, F(0.0f));
-    Isa::store(ranges.hi + i, F(0.0f));
-  }
+  StepRanges<Isa> ranges(first_row, first_row + row_count);
   if (row_count == 1) {
-    step_one_row<Product, Cell>(a, first_row, ranges.lo, ranges.hi);
+    step_one_row<Product, Cell>(a, first_row, ranges.lo_of(first_row), ranges.hi_of(first_row));
   } else {
     // Two rows or more, as even as possible in tiles of at most three or more: none has one row.
     constexpr int least = Product::mr >= 3 ? 2 : 1;
-    for (std::size_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
+    const PanelSweep sweep(a);
+    for (std::size_t i = 0; i < sweep.count; ++i) {
+      const std::size_t panel = sweep.panel(i);
       for_each_tile<Product::mr, least>(row_count, [&]<int rows>(std::size_t m) BYTEGATE_LAMBDA {
         F gates[rows][Cell::gates];
         step_gates_apart<Product>(a, first_row + m, panel, gates);
         for (std::size_t r = 0; r < rows; ++r) {
-          step_unit<Isa, Cell>(a, first_row + m + r, panel, gates[r], ranges.lo + (m + r) * w, ranges.hi + (m + r) * w);
+          const std::size_t row = first_row + m + r;
+          step_unit<Isa, Cell>(a, row, panel, gates[r], ranges.lo_of(row), ranges.hi_of(row));
         }
       });
     }
   }
-  if (!a.ranges) return;
-  for (std::size_t r = 0; r < row_count; ++r) {
-    a.ranges[first_row + r] = step_range<Isa>(Isa::load(ranges.lo + r * w), Isa::load(ranges.hi + r * w));
-  }
+  ranges.store(a);
 }
 
 template <class Product, class Cell>

@@ -10,32 +10,50 @@
 
 namespace bytegate::kernels {
 
+/// The kernels of int8 weights.
+template <Int8Product Isa>
+constexpr Kernels int8_kernels() {
+  using Product = QuantizedProduct<Isa>;
+  return {.mr = Isa::mr,
+          .tile_rows = 0,
+          .layout = {4 * Isa::width, Isa::block_channels, Isa::kr, Isa::kr},
+          .lhs_size = Isa::lhs_size,
+          .rhs_size = sizeof(std::int8_t),
+          .find_ranges = find_ranges<Isa>,
+          .stage_rows = quantize_rows<Isa>,
+          .gemm = gemm<Product>,
+          .recurrent_step = {recurrent_step<Product, LstmCell>, nullptr, nullptr}};
+}
+
+/// The kernels of float weights.
+template <VectorIsa Isa>
+constexpr Kernels float_kernels() {
+  using Product = FloatProduct<Isa>;
+  constexpr std::uint32_t nr = 4 * Isa::width;
+  return {.mr = Isa::float_mr,
+          .tile_rows = 0,
+          .layout = {nr, nr, 1, 1},
+          .lhs_size = sizeof(float),
+          .rhs_size = sizeof(float),
+          .find_ranges = find_ranges<Isa>,
+          .stage_rows = copy_rows<Isa>,
+          .gemm = gemm<Product>,
+          .recurrent_step = {recurrent_step<Product, LstmCell>, nullptr, nullptr}};
+}
+
+/// The tables that the one of all kernels points to.
+template <Int8Product Isa>
+inline constexpr Kernels kInt8Kernels = int8_kernels<Isa>();
+template <VectorIsa Isa>
+inline constexpr Kernels kFloatKernels = float_kernels<Isa>();
+
 template <Int8Product Isa>
 constexpr BackendKernels table() {
-  using Int8 = QuantizedProduct<Isa>;
-  using Float = FloatProduct<Isa>;
-  constexpr std::uint32_t nr = 4 * Isa::width;
-  return {
-      .int8 = {.mr = Isa::mr,
-               .layout = {nr, Isa::block_channels, Isa::kr, Isa::kr},
-               .lhs_size = Isa::lhs_size,
-               .rhs_size = sizeof(std::int8_t),
-               .find_ranges = find_ranges<Isa>,
-               .stage_rows = quantize_rows<Isa>,
-               .gemm = gemm<Int8>,
-               .recurrent_step = {recurrent_step<Int8, LstmCell>, nullptr, nullptr}},
-      .f32 = {.mr = Isa::float_mr,
-              .layout = {nr, nr, 1, 1},
-              .lhs_size = sizeof(float),
-              .rhs_size = sizeof(float),
-              .find_ranges = find_ranges<Isa>,
-              .stage_rows = copy_rows<Isa>,
-              .gemm = gemm<Float>,
-              .recurrent_step = {recurrent_step<Float, LstmCell>, nullptr, nullptr}},
-      .int4 = nullptr,
-      .sigmoid = map_sigmoid<Isa>,
-      .tanh = map_tanh<Isa>,
-  };
+  return {.int8 = &kInt8Kernels<Isa>,
+          .f32 = &kFloatKernels<Isa>,
+          .int4 = nullptr,
+          .sigmoid = map_sigmoid<Isa>,
+          .tanh = map_tanh<Isa>};
 }
 
 }  // namespace bytegate::kernels

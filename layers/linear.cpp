@@ -21,7 +21,7 @@ constexpr std::size_t kStagedBytes = 256 * 1024;
 constexpr std::size_t kMinMacs = std::size_t{4} << 20;
 
 const Kernels& kernels_of(const Backend& backend, const Weight& weight) {
-  return weight.quantized() ? backend.kernels->int8 : backend.kernels->f32;
+  return weight.quantized() ? *backend.kernels->int8 : *backend.kernels->f32;
 }
 
 }  // namespace

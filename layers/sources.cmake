@@ -2,6 +2,7 @@
 # folder and below; see cmake/library.cmake.
 set(cold
   checks.cpp
+  for_each_layer.cpp
   kinds.cpp
   layer.cpp
   lstm.cpp

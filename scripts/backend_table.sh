@@ -47,3 +47,11 @@ has() {
   local flag
   for flag in $2; do [[ " $1 " == *" $flag "* ]] || return 1; done
 }
+
+# stand_in_with NAME "FLAGS": the backend that runs the kernels of NAME in tests on a CPU with these flags. Fails if the
+# CPU needs none or lacks what that takes.
+stand_in_with() {
+  local stand_in
+  ! has "$2" "$(needs "$1")" && stand_in=$(backend_line "$1" stand_in) &&
+    has "$2" "$(backend_line "$1" stand_in_flags)" && echo "$stand_in"
+}

@@ -44,6 +44,16 @@ class BackendTable(unittest.TestCase):
                 self.assertEqual(shell(f"supported_with {processor} '{flags}'"), (names, True))
                 self.assertEqual(by_name[names[-1]]["cpu_flags"], [])  # one that every CPU runs is the last resort
 
+    def test_stand_ins(self):
+        entries = [e for processor in PROCESSORS for e in backend_table.backends(processor)]
+        self.assertTrue(any(e["stand_in"] for e in entries))
+        for e in entries:
+            own, lesser = " ".join(e["cpu_flags"]), " ".join(e["stand_in_flags"])
+            self.assertEqual(shell(f"stand_in_with {e.name} '{own}'"), ([], False))  # it runs by itself
+            self.assertEqual(shell(f"stand_in_with {e.name} 'x {lesser} y'"), (e["stand_in"], bool(e["stand_in"])))
+            if lesser:
+                self.assertEqual(shell(f"stand_in_with {e.name} '{lesser.split()[0]}x'"), ([], False))
+
     def test_a_backend_must_say_what_it_needs(self):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "backends/mine/backend.cmake")

@@ -139,7 +139,7 @@ TEST_P(BoundsTest, KernelOperands) {
   for (int seed = 0; seed < case_count(); ++seed) {
     Random random(static_cast<std::uint64_t>(seed));
     const std::int64_t m = random.integer(1, 9), n = random.integer(1, 70), k = random.integer(1, 140);
-    const Kernels& kernels = backend().kernels->int8;
+    const Kernels& kernels = *backend().kernels->int8;
     const Tensor w = random_tensor({n, k}, random), x = random_tensor({m, k}, random);
     QuantizedWeight weight = quantize_weight(w.view(), Scheme::per_row());
     if (random.chance(50)) weight.data[0] = -128;

@@ -14,8 +14,8 @@ namespace {
 using dispatch::rank_backends;
 using dispatch::select;
 
-int no() { return 0; }
-int yes() { return 1; }
+const char* no() { return "a blue moon"; }
+const char* yes() { return nullptr; }
 
 BackendKernels complete_kernels() { return *scalar_backend().kernels; }
 
@@ -38,7 +38,7 @@ struct FakeRegistry {
             .name = name,
             .description = "",
             .required = required,
-            .supported = nullptr,
+            .unmet = nullptr,
             .kernels = &kernels};
   }
 };
@@ -125,10 +125,10 @@ TEST(SelectTest, BestFirstAndStable) {
 
 TEST(SelectTest, OwnCheckOfABackend) {
   FakeRegistry fake;
-  fake.wide.supported = no;
-  fake.narrow_dot.supported = yes;
+  fake.wide.unmet = no;
+  fake.narrow_dot.unmet = yes;
   EXPECT_EQ(&chosen(255, fake.all), &fake.narrow_dot);
-  expect_parts(message([&] { chosen(255, fake.all, "wide"); }), {"unsupported_backend", "wide"});
+  expect_parts(message([&] { chosen(255, fake.all, "wide"); }), {"unsupported_backend", "it needs a blue moon"});
 }
 
 TEST(SelectTest, NothingRuns) {

@@ -44,7 +44,7 @@ class QuantizeTest : public BackendTest {};
 
 TEST_P(QuantizeTest, RowsAsDocumented) {
   Random random(1);
-  const Kernels& kernels = backend().kernels->int8;
+  const Kernels& kernels = *backend().kernels->int8;
   for (std::size_t k = 1; k <= 70; ++k) {
     const std::vector<std::vector<float>> rows = sample_rows(k, random);
     std::vector<float> x;
@@ -67,7 +67,7 @@ TEST_P(QuantizeTest, RowsAsDocumented) {
 
 TEST_P(QuantizeTest, RangesAsDocumented) {
   Random random(2);
-  for (const Kernels* kernels : {&backend().kernels->int8, &backend().kernels->f32}) {
+  for (const Kernels* kernels : {backend().kernels->int8, backend().kernels->f32}) {
     for (std::size_t k = 0; k <= 70; ++k) {
       for (const std::vector<float>& row : sample_rows(k, random)) {
         const FloatRows rows{row.data(), k, 1, k};
@@ -95,9 +95,9 @@ TEST_P(QuantizeTest, RangeOfABadRow) {
         row[at] = bad;
         const FloatRows rows{row.data(), k, 1, k};
         RowRange range{5, 5};
-        backend().kernels->int8.find_ranges(&rows, &range);
+        backend().kernels->int8->find_ranges(&rows, &range);
         ASSERT_TRUE(std::isnan(range.lo) && std::isnan(range.hi)) << bad << " at " << at << " of " << k;
-        Staging staging(backend().kernels->int8, 1, k);
+        Staging staging(*backend().kernels->int8, 1, k);
         staging.stage(row.data(), k);
         ASSERT_TRUE(std::isnan(staging.scale(0).scale));
       }
@@ -108,7 +108,7 @@ TEST_P(QuantizeTest, RangeOfABadRow) {
 // A range that the caller passes yields the same as one that the kernel finds.
 TEST_P(QuantizeTest, KnownRanges) {
   Random random(3);
-  const Kernels& kernels = backend().kernels->int8;
+  const Kernels& kernels = *backend().kernels->int8;
   const Tensor x = random_tensor({9, 43}, random);
   std::vector<RowRange> ranges(9);
   const FloatRows rows{x.data.data(), 43, 9, 43};
@@ -126,7 +126,7 @@ TEST_P(QuantizeTest, KnownRanges) {
 // A row of zeros costs no more than another: no product of scales is subnormal, which many CPUs multiply slowly. Its
 // sums are 0 and its outputs the bias, as with any other scale.
 TEST_P(QuantizeTest, RowsOfZeros) {
-  const Kernels& kernels = backend().kernels->int8;
+  const Kernels& kernels = *backend().kernels->int8;
   for (std::size_t k = 1; k <= 70; ++k) {
     for (bool known : {false, true}) {
       std::vector<float> x(k, 0.0f);
@@ -161,7 +161,7 @@ int saturated(float x, std::int32_t zero_point) {
 // The same for every float on every backend: beyond int32, infinite and NaN too, in whole vectors and in the rest of a
 // row.
 TEST_P(QuantizeTest, FixedScaleSaturates) {
-  const Kernels& kernels = backend().kernels->int8;
+  const Kernels& kernels = *backend().kernels->int8;
   constexpr float infinity = std::numeric_limits<float>::infinity();
   std::vector<float> x = {0.0f};
   for (float v :
@@ -190,7 +190,7 @@ TEST_P(QuantizeTest, FixedScaleSaturates) {
 
 // x * inverse may be the one that overflows.
 TEST_P(QuantizeTest, FixedInverseOverflows) {
-  const Kernels& kernels = backend().kernels->int8;
+  const Kernels& kernels = *backend().kernels->int8;
   const std::vector<float> x = {1e30f, -1e30f, 0.0f, 1e-30f};
   const FloatRows rows{x.data(), x.size(), 1, x.size()};
   Staging staging(kernels, 1, x.size());
@@ -204,7 +204,7 @@ TEST_P(QuantizeTest, FixedInverseOverflows) {
 TEST_P(QuantizeTest, FloatRowsAreCopied) {
   Random random(4);
   const Tensor x = random_tensor({3, 37}, random);
-  Staging staging(backend().kernels->f32, 3, 37);
+  Staging staging(*backend().kernels->f32, 3, 37);
   staging.stage(x.data.data(), 37);
   for (std::size_t r = 0; r < 3; ++r) {
     const auto* row = reinterpret_cast<const float*>(staging.row(r));

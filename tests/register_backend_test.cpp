@@ -13,12 +13,13 @@ namespace {
 
 /// The plain kernels under another name.
 struct Outsider {
-  BackendKernels kernels = *scalar_backend().kernels;
+  Kernels int8 = *scalar_backend().kernels->int8, f32 = *scalar_backend().kernels->f32;
+  BackendKernels kernels{&int8, &f32, nullptr, scalar_backend().kernels->sigmoid, scalar_backend().kernels->tanh};
   Backend backend{.priority = 1000,
                   .name = "outsider",
                   .description = "from outside",
                   .required = 0,
-                  .supported = nullptr,
+                  .unmet = nullptr,
                   .kernels = &kernels};
 };
 
@@ -58,32 +59,33 @@ const Refusal kRefusals[] = {
     {"clash", [](Outsider& o) { o.backend.name = list_backends().front().backend->name; }, "taken"},
     {"null_description", [](Outsider& o) { o.backend.description = nullptr; }, "description"},
     {"null_kernels", [](Outsider& o) { o.backend.kernels = nullptr; }, "'outsider'"},
-    {"no_gemm", [](Outsider& o) { o.kernels.int8.gemm = nullptr; }, "'outsider'"},
-    {"no_float_gemm", [](Outsider& o) { o.kernels.f32.gemm = nullptr; }, "'outsider'"},
-    {"no_lstm_step", [](Outsider& o) { o.kernels.int8.recurrent_step[0] = nullptr; }, "'outsider'"},
-    {"no_float_lstm_step", [](Outsider& o) { o.kernels.f32.recurrent_step[0] = nullptr; }, "'outsider'"},
-    {"no_stage_rows", [](Outsider& o) { o.kernels.int8.stage_rows = nullptr; }, "'outsider'"},
-    {"no_find_ranges", [](Outsider& o) { o.kernels.int8.find_ranges = nullptr; }, "'outsider'"},
+    {"null_int8", [](Outsider& o) { o.kernels.int8 = nullptr; }, "'outsider'"},
+    {"null_f32", [](Outsider& o) { o.kernels.f32 = nullptr; }, "'outsider'"},
+    {"no_gemm", [](Outsider& o) { o.int8.gemm = nullptr; }, "'outsider'"},
+    {"no_float_gemm", [](Outsider& o) { o.f32.gemm = nullptr; }, "'outsider'"},
+    {"no_lstm_step", [](Outsider& o) { o.int8.recurrent_step[0] = nullptr; }, "'outsider'"},
+    {"no_float_lstm_step", [](Outsider& o) { o.f32.recurrent_step[0] = nullptr; }, "'outsider'"},
+    {"no_stage_rows", [](Outsider& o) { o.int8.stage_rows = nullptr; }, "'outsider'"},
+    {"no_find_ranges", [](Outsider& o) { o.int8.find_ranges = nullptr; }, "'outsider'"},
     {"no_sigmoid", [](Outsider& o) { o.kernels.sigmoid = nullptr; }, "'outsider'"},
     {"no_tanh", [](Outsider& o) { o.kernels.tanh = nullptr; }, "'outsider'"},
-    {"mr_zero", [](Outsider& o) { o.kernels.int8.mr = 0; }, "geometry"},
-    {"nr_zero", [](Outsider& o) { o.kernels.int8.layout.panel_channels = 0; }, "geometry"},
-    {"nr_not_of_4", [](Outsider& o) { o.kernels.int8.layout.panel_channels = 6; }, "geometry"},
-    {"nb_zero", [](Outsider& o) { o.kernels.int8.layout.block_channels = 0; }, "geometry"},
-    {"nb_no_divisor",
-     [](Outsider& o) { o.kernels.int8.layout.block_channels = o.kernels.int8.layout.panel_channels - 1; }, "geometry"},
-    {"kr_zero", [](Outsider& o) { o.kernels.int8.layout.kr = 0; }, "geometry"},
-    {"kr_large", [](Outsider& o) { o.kernels.int8.layout.kr = 65; }, "geometry"},
-    {"rhs_size", [](Outsider& o) { o.kernels.int8.rhs_size = 4; }, "geometry"},
-    {"float_rhs_size", [](Outsider& o) { o.kernels.f32.rhs_size = 1; }, "geometry"},
-    {"lhs_size", [](Outsider& o) { o.kernels.int8.lhs_size = 0; }, "geometry"},
-    {"kr_64_in_k_block_4", [](Outsider& o) { o.kernels.int8.layout.kr = 64; }, "geometry"},
-    {"kr_3", [](Outsider& o) { o.kernels.int8.layout.kr = o.kernels.int8.layout.k_block = 3; }, "geometry"},
-    {"k_block_zero", [](Outsider& o) { o.kernels.int8.layout.k_block = 0; }, "geometry"},
-    {"k_block_not_of_kr", [](Outsider& o) { o.kernels.int8.layout.k_block = 2; }, "geometry"},
-    {"k_block_128", [](Outsider& o) { o.kernels.int8.layout.k_block = 128; }, "geometry"},
+    {"mr_zero", [](Outsider& o) { o.int8.mr = 0; }, "geometry"},
+    {"nr_zero", [](Outsider& o) { o.int8.layout.panel_channels = 0; }, "geometry"},
+    {"nr_not_of_4", [](Outsider& o) { o.int8.layout.panel_channels = 6; }, "geometry"},
+    {"nb_zero", [](Outsider& o) { o.int8.layout.block_channels = 0; }, "geometry"},
+    {"nb_no_divisor", [](Outsider& o) { o.int8.layout.block_channels = o.int8.layout.panel_channels - 1; }, "geometry"},
+    {"kr_zero", [](Outsider& o) { o.int8.layout.kr = 0; }, "geometry"},
+    {"kr_large", [](Outsider& o) { o.int8.layout.kr = 65; }, "geometry"},
+    {"rhs_size", [](Outsider& o) { o.int8.rhs_size = 4; }, "geometry"},
+    {"float_rhs_size", [](Outsider& o) { o.f32.rhs_size = 1; }, "geometry"},
+    {"lhs_size", [](Outsider& o) { o.int8.lhs_size = 0; }, "geometry"},
+    {"kr_64_in_k_block_4", [](Outsider& o) { o.int8.layout.kr = 64; }, "geometry"},
+    {"kr_3", [](Outsider& o) { o.int8.layout.kr = o.int8.layout.k_block = 3; }, "geometry"},
+    {"k_block_zero", [](Outsider& o) { o.int8.layout.k_block = 0; }, "geometry"},
+    {"k_block_not_of_kr", [](Outsider& o) { o.int8.layout.k_block = 2; }, "geometry"},
+    {"k_block_128", [](Outsider& o) { o.int8.layout.k_block = 128; }, "geometry"},
     {"kernels_size", [](Outsider& o) { o.backend.kernels_size -= 8; }, "bytes"},
-    {"int4", [](Outsider& o) { o.kernels.int4 = &o.kernels.int8; }, "4 bits"},
+    {"int4", [](Outsider& o) { o.kernels.int4 = &o.int8; }, "4 bits"},
 };
 
 class RefusalTest : public ::testing::TestWithParam<Refusal> {};
@@ -119,8 +121,8 @@ void (*inner_gemm)(const GemmArgs*) = nullptr;
 TEST(RegisterBackendTest, RunsLikeTheOthers) {
   const Child child = in_child([](std::string& out) {
     static Outsider outsider;
-    inner_gemm = outsider.kernels.int8.gemm;
-    outsider.kernels.int8.gemm = [](const GemmArgs* args) {
+    inner_gemm = outsider.int8.gemm;
+    outsider.int8.gemm = [](const GemmArgs* args) {
       ++gemm_calls;
       inner_gemm(args);
     };
@@ -142,7 +144,7 @@ TEST(RegisterBackendTest, RunsLikeTheOthers) {
 TEST(RegisterBackendTest, UnsupportedOneIsNotChosen) {
   const Child child = in_child([](std::string& out) {
     static Outsider outsider;
-    outsider.backend.supported = [] { return 0; };
+    outsider.backend.unmet = [] { return "a blue moon"; };
     register_backend(&outsider.backend);
     unsetenv("BYTEGATE_BACKEND");
     if (list_backends().front().backend != &outsider.backend || list_backends().front().supported) return 1;
@@ -154,16 +156,16 @@ TEST(RegisterBackendTest, UnsupportedOneIsNotChosen) {
 }
 
 // A backend's own condition may ask for the backends itself; the registry must not be locked then.
-TEST(RegisterBackendTest, SupportedMayListBackends) {
+TEST(RegisterBackendTest, UnmetMayListBackends) {
   const Child child = in_child([](std::string& out) {
     static bool asking = false;
     static Outsider outsider;
-    outsider.backend.supported = [] {
-      if (asking) return 0;
+    outsider.backend.unmet = []() -> const char* {
+      if (asking) return "an end to this";
       asking = true;
       const int count = static_cast<int>(list_backends().size());
       asking = false;
-      return count > 1 ? 1 : 0;
+      return count > 1 ? nullptr : "others";
     };
     register_backend(&outsider.backend);
     unsetenv("BYTEGATE_BACKEND");
@@ -213,14 +215,14 @@ TEST(CheckBackendTest, OneThatIsNotRegisteredMayBeUsed) {
 TEST(CheckBackendTest, OneThatBreaksTheRulesIsRefused) {
   EXPECT_EQ(layer_with([](Outsider& o) { o.backend.abi = kBackendAbi - 1; }).exit_code, 4);
   EXPECT_EQ(layer_with([](Outsider& o) { o.backend.kernels_size = 8; }).exit_code, 4);
-  EXPECT_EQ(layer_with([](Outsider& o) { o.kernels.f32.gemm = nullptr; }).exit_code, 4);
-  EXPECT_EQ(layer_with([](Outsider& o) { o.kernels.int8.layout.kr = 64; }).exit_code, 4);
+  EXPECT_EQ(layer_with([](Outsider& o) { o.f32.gemm = nullptr; }).exit_code, 4);
+  EXPECT_EQ(layer_with([](Outsider& o) { o.int8.layout.kr = 64; }).exit_code, 4);
 }
 
 TEST(CheckBackendTest, OneThatCannotRunHereIsRefused) {
-  const Child own = layer_with([](Outsider& o) { o.backend.supported = [] { return 0; }; });
+  const Child own = layer_with([](Outsider& o) { o.backend.unmet = [] { return "a blue moon"; }; });
   EXPECT_EQ(own.exit_code, 40) << own.output;
-  EXPECT_NE(own.output.find("'outsider' cannot run here"), std::string::npos) << own.output;
+  EXPECT_NE(own.output.find("'outsider' cannot run here; it needs a blue moon"), std::string::npos) << own.output;
   const Child feature = layer_with([](Outsider& o) { o.backend.required = ~cpu_features() & cpu_feature::all; });
   EXPECT_EQ(feature.exit_code, 40) << feature.output;
   EXPECT_NE(feature.output.find("it needs "), std::string::npos) << feature.output;

@@ -8,7 +8,7 @@ constinit const Backend avx2 = {
     .name = "avx2",
     .description = "AVX2 and FMA, widened to 16 bits",
     .required = cpu_feature::avx2 | cpu_feature::fma3,
-    .supported = nullptr,
+    .unmet = nullptr,
     .kernels = &avx2_kernels,
 };
 }  // namespace bytegate::backends

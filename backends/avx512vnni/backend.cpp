@@ -9,7 +9,7 @@ constinit const Backend avx512vnni = {
     .description = "AVX-512 VNNI, vpdpbusd on 512 bits",
     .required = cpu_feature::avx2 | cpu_feature::fma3 | cpu_feature::avx512f | cpu_feature::avx512bw |
                 cpu_feature::avx512dq | cpu_feature::avx512vl | cpu_feature::avx512vnni,
-    .supported = nullptr,
+    .unmet = nullptr,
     .kernels = &avx512vnni_kernels,
 };
 }  // namespace bytegate::backends

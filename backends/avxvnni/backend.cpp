@@ -8,7 +8,7 @@ constinit const Backend avxvnni = {
     .name = "avxvnni",
     .description = "AVX-VNNI, vpdpbusd on 256 bits",
     .required = cpu_feature::avx2 | cpu_feature::fma3 | cpu_feature::avxvnni,
-    .supported = nullptr,
+    .unmet = nullptr,
     .kernels = &avxvnni_kernels,
 };
 }  // namespace bytegate::backends

@@ -8,7 +8,7 @@ constinit const Backend neon = {
     .name = "neon",
     .description = "Armv8-A Advanced SIMD, smull and sadalp",
     .required = cpu_feature::neon,
-    .supported = nullptr,
+    .unmet = nullptr,
     .kernels = &neon_kernels,
 };
 }  // namespace bytegate::backends

@@ -8,7 +8,7 @@ constinit const Backend neondot = {
     .name = "neondot",
     .description = "Armv8.2-A dot product, sdot",
     .required = cpu_feature::neon | cpu_feature::dotprod,
-    .supported = nullptr,
+    .unmet = nullptr,
     .kernels = &neondot_kernels,
 };
 }  // namespace bytegate::backends

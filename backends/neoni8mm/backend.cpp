@@ -8,7 +8,7 @@ constinit const Backend neoni8mm = {
     .name = "neoni8mm",
     .description = "Armv8.6-A int8 matrix multiply, smmla",
     .required = cpu_feature::neon | cpu_feature::dotprod | cpu_feature::i8mm,
-    .supported = nullptr,
+    .unmet = nullptr,
     .kernels = &neoni8mm_kernels,
 };
 }  // namespace bytegate::backends

@@ -8,7 +8,7 @@ constinit const Backend scalar = {
     .name = "scalar",
     .description = "plain C++",
     .required = 0,
-    .supported = nullptr,
+    .unmet = nullptr,
     .kernels = &scalar_kernels,
 };
 }  // namespace bytegate::backends

@@ -12,7 +12,7 @@
 namespace bytegate {
 
 /// Raised when the meaning or layout of any struct in this file changes.
-inline constexpr std::uint32_t kBackendAbi = 2;
+inline constexpr std::uint32_t kBackendAbi = 3;
 
 /// Products of more than this many terms could overflow int32: 65,536 * 255 * 128 < 2^31 <= 65,793 * 255 * 128.
 inline constexpr std::size_t kMaxK = 65536;
@@ -196,6 +196,9 @@ struct RecurrentStepArgs {
   RowRange* ranges;  ///< [rows] out: range of the h values written in this call, widened to hold 0; or null
   std::size_t panel_begin;
   std::size_t panel_end;
+  /// 1: from the last panel to the first. A caller whose weights do not fit a cache sets it at every other step, so
+  /// that what the last step left there is used first. It changes no result.
+  std::uint32_t descending;
 };
 
 // ------------------------------------------------------------------------------------------------------------------
@@ -204,10 +207,11 @@ struct RecurrentStepArgs {
 /// The kernels of one format of weights on one backend. All functions are thread safe, allocate nothing and throw
 /// nothing.
 struct Kernels {
-  std::uint32_t mr;        ///< rows that a tile handles at once, 1 or more
-  PackedLayout layout;     ///< of weights
-  std::uint32_t lhs_size;  ///< bytes of a staged activation
-  std::uint32_t rhs_size;  ///< bytes of a weight: 1 (int8) or 4 (float)
+  std::uint32_t mr;         ///< rows that a tile handles at once, 1 or more
+  std::uint32_t tile_rows;  ///< rows from which a call uses the tile registers (AMX) and configures them; 0: never
+  PackedLayout layout;      ///< of weights
+  std::uint32_t lhs_size;   ///< bytes of a staged activation
+  std::uint32_t rhs_size;   ///< bytes of a weight: 1 (int8) or 4 (float)
 
   /// ranges[r] = range of row r of x.
   void (*find_ranges)(const FloatRows* x, RowRange* ranges);
@@ -239,8 +243,8 @@ using ElementwiseFn = void (*)(const float* x, float* y, std::size_t n);
 
 /// All kernels of one backend.
 struct BackendKernels {
-  Kernels int8;
-  Kernels f32;
+  const Kernels* int8;
+  const Kernels* f32;
   const Kernels* int4;  ///< weights of 4 bits in groups; null where the backend has none
   ElementwiseFn sigmoid;
   ElementwiseFn tanh;
@@ -256,16 +260,17 @@ struct Backend {
   const char* name;         ///< [a-z0-9_]+; its name everywhere: folder, BYTEGATE_BACKEND, tests, benchmarks
   const char* description;  ///< a few words for `bytegate info`
   CpuFeatures required;     ///< features without which it cannot run
-  int (*supported)();       ///< a further condition (0: it cannot run here), or null
+  /// A further condition: null if it holds, else what the backend needs, in a few words. Or a null pointer.
+  const char* (*unmet)();
   const BackendKernels* kernels;
 };
 
 // A struct that changes its size needs another kBackendAbi, and then other numbers here.
-static_assert(kBackendAbi == 2 && sizeof(void*) == 8);
+static_assert(kBackendAbi == 3 && sizeof(void*) == 8);
 static_assert(sizeof(PackedLayout) == 16 && sizeof(RowRange) == 8 && sizeof(RowScale) == 8 && sizeof(FloatRows) == 32);
 static_assert(sizeof(StagedRows) == 32 && sizeof(PackedMatrix) == 64 && sizeof(GemmArgs) == 144);
-static_assert(sizeof(RecurrentStepArgs) == 176 && sizeof(Kernels) == 80);
-static_assert(sizeof(BackendKernels) == 184 && sizeof(Backend) == 56);
+static_assert(sizeof(RecurrentStepArgs) == 184 && sizeof(Kernels) == 80);
+static_assert(sizeof(BackendKernels) == 40 && sizeof(Backend) == 56);
 
 }  // namespace bytegate
 #pragma GCC visibility pop

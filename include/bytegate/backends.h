@@ -19,7 +19,7 @@ struct BackendInfo {
       missing;  ///< empty if supported, else the features it needs that were not found, such as "avx512vnni, avx512bw"
 };
 
-/// Every registered backend, best first. Calls their supported(). Thread safe.
+/// Every registered backend, best first. Calls their unmet(). Thread safe.
 std::vector<BackendInfo> list_backends();
 
 /// The features found on this CPU, those whose registers the operating system saves. Thread safe.

@@ -27,7 +27,8 @@ void KernelCellForward::step(std::size_t t, std::size_t active, const float* gat
                                call_.hidden(),
                                ranges,
                                panels_.begin,
-                               panels_.end};
+                               panels_.end,
+                               static_cast<std::uint32_t>(t % 2)};
   step_kernel_(&args);
   if (team_.count > 1) {
     team_.wait();

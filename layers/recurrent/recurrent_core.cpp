@@ -53,7 +53,7 @@ RecurrentCore::RecurrentCore(const char* name, Cell cell, const RecurrentConfig&
                         {name_, ": ", cells.size(), " cells, expected num_layers * directions = ", expected});
   }
   const bool quantized = cells[0].weight_ih.quantized();
-  kernels_ = quantized ? &backend_->kernels->int8 : &backend_->kernels->f32;
+  kernels_ = quantized ? backend_->kernels->int8 : backend_->kernels->f32;
   if (quantized) scheme_ = scheme.value_or(Scheme::per_row());
   const FloatEnvironment environment;  // for the sums of biases
   for (std::size_t i = 0; i < cells.size(); ++i) {

@@ -7,7 +7,7 @@ const bytegate::Backend backend = {.abi = bytegate::kBackendAbi - 1,
                                    .name = "old",
                                    .description = "",
                                    .required = 0,
-                                   .supported = nullptr,
+                                   .unmet = nullptr,
                                    .kernels = nullptr};
 }
 
