@@ -1,5 +1,6 @@
 """Writing safetensors files from NumPy arrays."""
 
+import itertools
 import json
 import os
 import stat
@@ -67,6 +68,7 @@ def write_safetensors(path, tensors, metadata):
               for name, array in tensors.items()}
     try:
         target, mode = _output_target(path)
-        _replace(target, mode, [_header(little, metadata), *(array.tobytes() for array in little.values())])
+        parts = (array.reshape(-1).view("u1") for array in little.values())
+        _replace(target, mode, itertools.chain([_header(little, metadata)], parts))
     except OSError as error:
         raise Error("io_error", f"cannot write {path}: {error}") from error

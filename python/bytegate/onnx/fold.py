@@ -276,14 +276,14 @@ def _reduce(node, inputs, opset, budget):
 
 
 def float_constant(graph, name, what, fail):
-    """A constant as float32 in memory of its own. `fail` is called with a sentence where it is none."""
+    """A constant as float32, not to be changed. `fail` is called with a sentence where it is none."""
     value = graph.constant(name)
     if value is None:
         fail(f"its {what} ({quoted(name)}) is not a constant")
     if value.dtype.kind != "f":
         fail(f"its {what} ({quoted(name)}) is of type {value.dtype}")
     check_size(graph, value, name, what, fail)
-    value = value.astype(np.float32)
+    value = value.astype(np.float32, copy=False)
     if not np.isfinite(value).all():
         fail(f"its {what} ({quoted(name)}) holds NaN or infinity")
     return value
