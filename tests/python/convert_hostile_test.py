@@ -5,6 +5,7 @@ written; the command line: convert_hostile_test.py [RUN_MODEL]"""
 import json
 import os
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -195,6 +196,15 @@ class Hostile(ConvertTest):
             g.output(g.op("If", g.constant(np.array(True)), then_branch=proto))
             self.assertEqual(self.try_to_convert(g.model()), depth == 10)
 
+    def test_many_nodes(self):
+        model = linear_model()
+        model.graph.node.extend(helper.make_node("Relu", [], []) for _ in range(3))
+        data = model.SerializeToString()
+        graph = b"\x0a\x00" * 300_000
+        size = len(graph)
+        length = bytes((size >> shift & 127) | 128 for shift in (0, 7)) + bytes([size >> 14])
+        self.refuse("more than 200,000 nodes", data + b"\x3a" + length + graph, "bad_file")
+
     def test_odd_attributes(self):
         g = Graph(13)
         x = g.input("t", "b", 5)
@@ -296,6 +306,15 @@ class Package(ConvertTest):
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertRegex(done.stderr, "^bytegate: cannot read .*none.onnx: No such file or directory\n$")
         self.assertEqual(self.program("-m", "bytegate").returncode, 2)
+
+    def test_documentation(self):
+        self.save(linear_model())
+        with open(os.path.join(SOURCE, "docs/onnx.md"), encoding="utf-8") as file:
+            blocks = re.findall("```python\n(.*?)```", file.read(), re.DOTALL)
+        self.assertEqual(len(blocks), 1)
+        done = self.program("-c", blocks[0], cwd=self.folder)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("fc: linear(6, 4) from Gemm", done.stdout)
 
     def test_checkpoints(self):
         """What torch.save wrote goes through scripts/torch_to_safetensors.py."""

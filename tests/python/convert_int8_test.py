@@ -5,7 +5,7 @@ import convert_testing  # first: it ends the program where packages are missing
 import numpy as np
 from convert_testing import ConvertTest, evaluate
 from model_runner import read_safetensors
-from onnx_graphs import FLOAT, Graph
+from onnx_graphs import FLOAT, INT64, Graph
 
 
 class Int8(ConvertTest):
@@ -64,6 +64,24 @@ class Int8(ConvertTest):
         self.assertTrue(self.convert(g.model()).whole)
         weight = next(array for name, array in read_safetensors(self.out)[0].items() if name.endswith("weight"))
         self.close(weight, (q * scale).T)
+
+    def test_embedding(self):
+        for zero, quantized in ((0, True), (128, True), (3, False)):
+            g = Graph(13)
+            dtype = np.uint8 if zero else np.int8
+            q = g.random.integers(0 if zero else -128, 256 if zero else 128, (11, 6)).astype(dtype)
+            more = [g.constant(np.float32(0.02)), g.constant(np.array(zero, dtype))]
+            x = g.op("Gather", g.constant(q, "emb.weight_quantized"), g.input("t", "b", kind=INT64))
+            g.output(g.op("Tanh", g.op("DequantizeLinear", x, *more)))
+            report = self.convert(g.model())
+            self.assertTrue(report.whole, report)
+            self.assertEqual(read_safetensors(self.out)[0]["emb.weight"].dtype, np.int8 if quantized else np.float32)
+            x = g.random.integers(0, 11, (7, 2))
+            expected = np.tanh((q[x].astype(np.float32) - zero) * np.float32(0.02))
+            self.close(convert_testing.model_runner.run_model(self.out, x), expected)
+            y = self.run_model(x)
+            if y is not None:
+                self.close(y, expected)
 
     def test_lstm(self):
         for directions, per_row, zero, quantized in ((1, False, 0, True), (2, True, 0, True), (2, False, 128, True),

@@ -1,4 +1,4 @@
-"""Layers whose weights are int8 in the graph: DynamicQuantizeMatMul, MatMulInteger and what surrounds it.
+"""Layers whose weights are int8 in the graph: DynamicQuantizeMatMul, MatMulInteger and what surrounds it, Gather.
 
 A weight is taken as it is where its zero point is 0 (or 128 for unsigned values, which are then shifted); its scales
 may be one or one for each output. Any other zero point makes it a float weight of the same values. Activations are
@@ -7,7 +7,7 @@ quantized by the library's own scheme, which is not that of the graph.
 
 import numpy as np
 
-from bytegate.onnx.blocks import linear_block, matcher, other_constant, unfit, vector, weight_origin
+from bytegate.onnx.blocks import MAX_COLUMNS, Block, linear_block, matcher, other_constant, unfit, vector, weight_origin
 from bytegate.onnx.fold import check_size
 from bytegate.onnx.graph import quoted
 
@@ -67,6 +67,33 @@ def match_dynamic_matmul(node, graph):
         unfit("it has no weight scale")
     names = (node.inputs[1], node.inputs[2], node.input(3))
     return _linear(graph, node, node.inputs[0], node.outputs[0], names, _bias(graph, node.input(4), names))
+
+
+@matcher("Gather")
+def match_quantized_embedding(node, graph):
+    """A table of integers behind which alone a DequantizeLinear stands."""
+    table = graph.constant(node.input(0))
+    if table is None or table.dtype not in (np.int8, np.uint8) or table.ndim != 2 or node.integer("axis", 0) not in (
+            0, -2) or graph.constant(node.input(1)) is not None:
+        return None
+    scaled = graph.sole_consumer(node.outputs[0])
+    if scaled is None or scaled.op != "DequantizeLinear" or scaled.inputs[0] != node.outputs[0]:
+        return None
+    scale, zero = graph.constant(scaled.input(1)), graph.constant(scaled.input(2))
+    if scale is None or scale.size != 1 or (scaled.input(2) and zero is None):
+        unfit("its table has no constant scale for all rows")
+    if not 0 < table.shape[1] <= MAX_COLUMNS or not table.shape[0]:
+        unfit(f"its table has the shape {list(table.shape)}")
+    weight, scales = integer_weight(graph, table, scale, zero, "table", unfit)
+    fields = {"num_embeddings": table.shape[0], "embedding_dim": table.shape[1]}
+    tensors = {"weight": weight}
+    if scales is not None:
+        fields["dtype"] = "qint8"
+        tensors["weight_scale"] = scales
+    block = Block("embedding", node, node.inputs[1], scaled.outputs[0], fields, tensors,
+                  weight_name=weight_origin(graph, node.inputs[0]))
+    block.nodes.append(scaled)
+    return block
 
 
 def _quantizer(graph, name):

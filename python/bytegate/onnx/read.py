@@ -11,6 +11,7 @@ from bytegate.onnx.graph import Graph, Node, quoted
 
 MAX_FILE_BYTES = 2**31 - 1  # what the format's own encoding can hold
 MAX_RANK = 32
+MAX_NODES = 200_000  # and constants, of a model; each takes some thousand bytes here, and need not take ten in a file
 
 # TensorProto.DataType -> NumPy's type and the field that holds values that are not in raw_data. bfloat16 (16) is read
 # as uint16 and widened.
@@ -112,7 +113,7 @@ def tensor_array(tensor):
 
 class _Reader:
     def __init__(self, path, model):
-        self.path, self.model = path, model
+        self.path, self.model, self.count = path, model, 0
 
     def fail(self, message):
         raise Error("bad_file", f"{self.path}: {message}")
@@ -136,6 +137,9 @@ class _Reader:
 
     def graph(self, proto, parent, path, opset):
         """`path` names the branch of which the graph is the body; it is empty for the model's own graph."""
+        self.count += len(proto.node) + len(proto.initializer)
+        if self.count > MAX_NODES:
+            self.fail(f"it has more than {MAX_NODES:,} nodes and constants")
         graph = Graph(parent, path, opset)
         for initializer in proto.initializer:
             graph.add_constant(initializer.name, self.tensor(initializer, f"initializer {quoted(initializer.name)}"))
