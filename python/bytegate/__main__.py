@@ -1,6 +1,7 @@
 """The command line: python -m bytegate convert model.onnx|model.pt model.safetensors"""
 
 import argparse
+import os
 import sys
 
 from bytegate._error import Error
@@ -48,10 +49,14 @@ def main(arguments=None):
     convert.add_argument("out", help="the safetensors file to write; replaced if it exists")
     known, others = parser.parse_known_args(arguments)
     try:
-        return _convert(known, others)
+        code = _convert(known, others)
+        sys.stdout.flush()
+        return code
     except Error as error:
         print(f"bytegate: {' '.join(str(error).splitlines())}", file=sys.stderr)
-        return 1
+    except BrokenPipeError:  # of standard output; nothing more is written to it when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 if __name__ == "__main__":

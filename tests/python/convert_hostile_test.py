@@ -297,7 +297,7 @@ class Package(ConvertTest):
         path = self.save(linear_model())
         done = self.program("-m", "bytegate", "convert", path, self.out, "--name", "vad")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertIn("whole model of 1 layers", done.stdout)
+        self.assertIn("whole model of 1 layer\n", done.stdout)
         self.assertEqual(read_safetensors(self.out)[1]["name"], "vad")
         done = self.program("-m", "bytegate", "convert", path, self.out, "--layers-only")
         self.assertIn("not a whole model", done.stdout)
@@ -306,6 +306,9 @@ class Package(ConvertTest):
         self.assertEqual((done.returncode, done.stdout), (1, ""))
         self.assertRegex(done.stderr, "^bytegate: cannot read .*none.onnx: No such file or directory\n$")
         self.assertEqual(self.program("-m", "bytegate").returncode, 2)
+        shell = f"'{sys.executable}' -m bytegate convert '{path}' '{self.out}' | true; echo ${{PIPESTATUS[0]}}"
+        code = f"import subprocess; subprocess.run(['bash', '-c', {shell!r}])"
+        self.assertEqual(self.program("-c", code).stderr, "")
 
     def test_documentation(self):
         self.save(linear_model())

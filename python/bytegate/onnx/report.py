@@ -37,10 +37,11 @@ class Report:
 
     def __str__(self):
         lines = []
+        count = f"{len(self.layers)} layer{'' if len(self.layers) == 1 else 's'}"
         if self.whole:
-            lines.append(f"{self.path}: a whole model of {len(self.layers)} layers, in this order")
+            lines.append(f"{self.path}: a whole model of {count}{'' if len(self.layers) == 1 else ', in this order'}")
         else:
-            lines.append(f"{self.path}: {len(self.layers)} layers, not a whole model: {self.reason}")
+            lines.append(f"{self.path}: {count}, not a whole model: {self.reason}")
         for layer in self.layers:
             feeds = "" if self.whole or not layer.feeds else f" -> {', '.join(layer.feeds)}"
             origin = f"{layer.operation} {layer.node}".rstrip() if layer.operation else "inserted"
