@@ -55,6 +55,24 @@ def directions_exchanged(g):
     return g.op("Concat", *halves, axis=2)
 
 
+def two_nodes_exchanged(g):
+    x = g.input("t", "b", 6)
+    halves = [g.squeeze(g.recurrent("RNN", x, 6, 4, way)[0], 1) for way in ("reverse", "forward")]
+    return g.op("Concat", *halves, axis=2)
+
+
+def two_nodes_of_one_direction(g):
+    x = g.input("t", "b", 6)
+    halves = [g.squeeze(g.recurrent("RNN", x, 6, 4)[0], 1) for _ in range(2)]
+    return g.op("Concat", *halves, axis=2)
+
+
+def two_nodes_of_final_states(g):
+    x = g.input("t", "b", 6)
+    halves = [g.squeeze(g.recurrent("RNN", x, 6, 4, way)[1], 0) for way in ("forward", "reverse")]
+    return g.op("Concat", *halves, axis=1)
+
+
 def one_direction(g):
     y = g.recurrent("LSTM", g.input("t", "b", 6), 6, 4, "bidirectional")[0]
     return g.dense(g.op("Gather", y, g.constant(np.int64(1)), axis=1), 4, 3)
@@ -99,8 +117,9 @@ def soft_over_two(g):
 
 
 NO_CHAINS = (attention, integers, mean, two_norms, first_step, joined, added_dimension, half_cut, scaled,
-             directions_exchanged, one_direction, dimension_by_bias, norm_of_unknown_width, both_outputs, final_cell,
-             both_final_states, without_shape, no_input, soft_over_two)
+             directions_exchanged, two_nodes_exchanged, two_nodes_of_one_direction, two_nodes_of_final_states,
+             one_direction, dimension_by_bias, norm_of_unknown_width, both_outputs, final_cell, both_final_states,
+             without_shape, no_input, soft_over_two)
 
 
 class Layers(ConvertTest):

@@ -116,6 +116,22 @@ def directions(g, form):
 
 
 @chain()
+def lstm_directions_of_two_nodes(g):
+    x = g.input("t", "b", 5)
+    halves = [g.squeeze(g.recurrent("LSTM", x, 5, 4, way)[0], 1) for way in ("reverse", "forward")]
+    g.output(g.dense(g.op("Concat", halves[1], halves[0], axis=2), 8, 3))
+    return 7, 2, 5
+
+
+@chain(14)
+def gru_directions_of_two_nodes_layout_1(g):
+    x = g.input("b", "t", 5)
+    halves = [g.squeeze(g.recurrent("GRU", x, 5, 4, way, layout=1)[0], 2) for way in ("forward", "reverse")]
+    g.output(g.op("Tanh", g.op("Concat", *halves, axis=2)))
+    return 2, 7, 5
+
+
+@chain()
 def lstm_directions_split(g):
     g.output(directions(g, "split"))
     return 7, 2, 5

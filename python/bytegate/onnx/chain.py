@@ -11,6 +11,7 @@ from bytegate.onnx.layout import Atom, Broken, Sym, Tensor, View
 from bytegate.onnx.moves import MOVES, move
 from bytegate.onnx.read import FLOAT_TYPES, HALF_TYPES, INDEX_TYPES
 from bytegate.onnx.sizes import Opaque, Sizes, evaluate
+from bytegate.onnx.twins import find_twins
 
 _MAX_OUTPUTS = 64  # of a graph that may be a chain, all but one of which are states
 
@@ -34,6 +35,7 @@ class Chain:
         self.quantizers = {node for block in blocks.values() for node in block.shared}
         self.output, self.states = self.find_output()
         self.needed, self.reads = self.find_needed()
+        self.twins = find_twins({node: block for node, block in blocks.items() if node in self.needed})
         self.input = self.start()
         for node in graph.nodes:
             if node in self.needed and node not in self.owned:

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 
+from bytegate.onnx import twins
 from bytegate.onnx.blocks import MAX_COLUMNS, Block
 from bytegate.onnx.fold import slice_arguments
 from bytegate.onnx.layout import Atom, Broken, View, atoms_of, set_size, size_of
@@ -207,8 +208,10 @@ def _reversed(block):
 def _recurrent(chain, block, view):
     if len(view.dims) != 3:
         raise Broken(f"reads a tensor of {len(view.dims)} dimensions")
-    node, tensor, block = block.node, chain.tensor, _own(block)
+    node, pair, tensor, block = block.node, chain.twins.get(block.node), chain.tensor, _own(block)
     used = [i for i, name in enumerate(node.outputs) if name in chain.reads]
+    if pair is not None:
+        twins.join(block, *pair)
     if used not in ([0], [1]):
         raise Broken("gives several of its outputs, or its cell state, to the chain")
     batch_first = block.extra["layout"] == 1
@@ -229,6 +232,8 @@ def _recurrent(chain, block, view):
     else:
         seen = [batch, directions, hidden] if batch_first else [directions, batch, hidden]
     result = advance(chain, block, dims, seen)
+    if pair is not None:
+        return twins.share(chain, *pair, result, batch_first)
     if block.extra["reverse"]:
         tensor.zeros = block.fields["hidden_size"]
     if used == [1]:
@@ -251,7 +256,7 @@ def apply(chain, block):
         if not view.dims or block.extra.get("rank", 0) > len(view.dims):
             raise Broken("adds a dimension of size 1, which no layer of the library does")
     result = _LAYERS[block.kind](chain, block, view)
-    if block.output:
+    if block.output and result is not None:
         chain.values.setdefault(block.output, result)
 
 
