@@ -205,6 +205,12 @@ class Hostile(ConvertTest):
         length = bytes((size >> shift & 127) | 128 for shift in (0, 7)) + bytes([size >> 14])
         self.refuse("more than 200,000 nodes", data + b"\x3a" + length + graph, "bad_file")
 
+    def test_names_that_are_no_text(self):
+        data = linear_model().SerializeToString()
+        for name in (b"fc.weight", b"Gemm_", b"/Gemm"):
+            self.assertIn(name, data)
+            self.refuse("is not UTF-8", data.replace(name, b"\xff\xfe" + name[2:]), "bad_file")
+
     def test_odd_attributes(self):
         g = Graph(13)
         x = g.input("t", "b", 5)

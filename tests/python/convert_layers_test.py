@@ -45,8 +45,24 @@ def half_cut(g):
     return g.slice(g.dense(g.input("b", 6), 6, 4), 1, 2, 4)
 
 
-def scaled(g):
-    return g.op("Mul", g.dense(g.input("b", 6), 6, 4), g.constant(np.float32(3)))
+def scaled_behind_activation(g):
+    return g.op("Mul", g.op("Relu", g.dense(g.input("b", 6), 6, 4)), g.constant(np.float32(3)))
+
+
+def scaled_by_rows(g):
+    return g.op("Mul", g.dense(g.input(4, 6), 6, 4), g.weight(4, 1))
+
+
+def divided(g):
+    return g.op("Div", g.constant(np.float32(3)), g.dense(g.input("b", 6), 6, 4))
+
+
+def divided_by_zero(g):
+    return g.op("Div", g.dense(g.input("b", 6), 6, 4), g.constant(np.float32(0)))
+
+
+def scaled_by_places(g):
+    return g.op("Mul", g.dense(g.input("b", 3, 6), 6, 4), g.weight(3, 4))
 
 
 def directions_exchanged(g):
@@ -116,7 +132,8 @@ def soft_over_two(g):
         "Clip", g.dense(g.input("b", 3, 6), 6, 4), g.constant(np.float32(0)), g.constant(np.float32(6)))
 
 
-NO_CHAINS = (attention, integers, mean, two_norms, first_step, joined, added_dimension, half_cut, scaled,
+NO_CHAINS = (attention, integers, mean, two_norms, first_step, joined, added_dimension, half_cut,
+             scaled_behind_activation, scaled_by_rows, divided, divided_by_zero, scaled_by_places,
              directions_exchanged, two_nodes_exchanged, two_nodes_of_one_direction, two_nodes_of_final_states,
              one_direction, dimension_by_bias, norm_of_unknown_width, both_outputs, final_cell, both_final_states,
              without_shape, no_input, soft_over_two)

@@ -271,6 +271,16 @@ def linear_with_factors(g):
     return 3, 6
 
 
+@chain()
+def scaled_and_shifted(g):
+    x = g.op("Mul", g.linear(g.input("b", 6), 6, 5), g.constant(np.float32(0.3)))
+    x = g.op("Tanh", g.op("Sub", g.op("Div", x, g.constant(np.float32([1, 2, -3, 4, 5]))), g.weight(1, 5)))
+    x = g.op("Mul", g.weight(4), g.dense(x, 5, 4))
+    x = g.op("Sub", g.weight(1), g.op("Add", x, g.weight(1, 1)))
+    g.output(g.op("Relu", x))
+    return 3, 6
+
+
 @chain(9)
 def embedding_lstm_linear(g):
     x = g.op("Gather", g.weight(11, 6, name="embedding.weight"), g.input("t", "b", kind=INT64))

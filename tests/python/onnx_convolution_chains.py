@@ -54,6 +54,14 @@ def convolution_of_batches_of_time(g):
 
 
 @chain()
+def convolution_scaled(g):
+    x = g.op("Mul", g.conv(g.input("b", 4, "t"), 4, 6, 3), g.weight(6, 1))
+    x = g.op("Transpose", g.op("Add", g.weight(1, 6, 1), g.op("Div", x, g.constant(np.float32(3)))), perm=[0, 2, 1])
+    g.output(g.op("Relu", g.op("Mul", x, g.weight(6))))
+    return 2, 4, 12
+
+
+@chain()
 def convolution_batch_norm(g):
     x = g.conv(g.input("b", 4, "t"), 4, 6, 3)
     norm = [g.weight(6), g.weight(6), g.weight(6), g.constant(g.random.random(6).astype(np.float32) + 0.5)]

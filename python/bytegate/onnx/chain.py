@@ -164,9 +164,9 @@ class Chain:
             result = View(move(node, values), values[0].version, values[0].indices)
             result.part = values[0].part
             self.half = self.half or values[0].half
-        elif node.domain == "" and node.op == "Concat":
+        elif node.domain == "" and node.op == "Concat" and isinstance(values[0], View):
             result = parts.concat(node, values)
-        elif node.domain == "" and len(views) == 1 and isinstance(values[0], View):
+        elif node.domain == "" and len(views) == 1 and (isinstance(values[0], View) or len(values) == 2):
             result = steps.compute(self, node, values)
         elif len(views) > 1:
             raise Broken("brings two tensors together: the graph branches")

@@ -118,6 +118,12 @@ class _Reader:
     def fail(self, message):
         raise Error("bad_file", f"{self.path}: {message}")
 
+    def text(self, name):
+        """A name, which protobuf's classes give as bytes where it is no UTF-8."""
+        if not isinstance(name, str):
+            self.fail(f"it is damaged: the name {name[:40]!r} in it is not UTF-8")
+        return name
+
     def read(self):
         if not self.model.HasField("graph"):
             self.fail("it holds no graph, so it is no ONNX model")
@@ -142,13 +148,14 @@ class _Reader:
             self.fail(f"it has more than {MAX_NODES:,} nodes and constants")
         graph = Graph(parent, path, opset)
         for initializer in proto.initializer:
-            graph.add_constant(initializer.name, self.tensor(initializer, f"initializer {quoted(initializer.name)}"))
+            name = self.text(initializer.name)
+            graph.add_constant(name, self.tensor(initializer, f"initializer {quoted(name)}"))
         if proto.sparse_initializer:
             self.fail("it has sparse initializers, which are not read")
         for value in proto.input:
-            if value.name not in graph.constants:
+            if self.text(value.name) not in graph.constants:
                 graph.inputs.append((value.name, *self.value_type(value)))
-        graph.outputs = [value.name for value in proto.output]
+        graph.outputs = [self.text(value.name) for value in proto.output]
         for index, node in enumerate(proto.node):
             graph.nodes.append(self.node(node, index, graph))
         return graph
@@ -169,13 +176,15 @@ class _Reader:
             return kind.elem_type, None
         dims = []
         for dim in kind.shape.dim:
-            dims.append(dim.dim_value if dim.dim_value > 0 else dim.dim_param or None)
+            dims.append(dim.dim_value if dim.dim_value > 0 else self.text(dim.dim_param) or None)
         return kind.elem_type, dims
 
     def node(self, proto, index, graph):
         if (proto.domain, proto.op_type) in self.functions:
             self.fail(f"it uses a function of its own, {quoted(proto.op_type)}, and functions are not read; export it "
                       "with them inlined")
+        for name in (proto.op_type, proto.domain, proto.name, *proto.input, *proto.output):
+            self.text(name)
         attributes, graphs = {}, {}
         node = Node(proto.op_type, proto.domain if proto.domain != "ai.onnx" else "", proto.name,
                     list(proto.input), list(proto.output), attributes, graphs, index)
@@ -183,6 +192,7 @@ class _Reader:
             node.outputs.pop()
         for attribute in proto.attribute:
             field = _ATTRIBUTE_FIELDS.get(attribute.type)
+            self.text(attribute.name)
             if field is None:
                 attributes[attribute.name] = None
             elif field == "t":

@@ -5,15 +5,13 @@ import copy
 import numpy as np
 
 from bytegate.onnx import twins
+from bytegate.onnx.affine import arithmetic, batch_norm
 from bytegate.onnx.blocks import MAX_COLUMNS, Block
 from bytegate.onnx.fold import slice_arguments
 from bytegate.onnx.layout import Atom, Broken, View, atoms_of, set_size, size_of
 from bytegate.onnx.moves import as_array
-from bytegate.onnx.norms import fold_batch_norm
 from bytegate.onnx.parts import part_of, split
 from bytegate.onnx.sizes import as_filled, as_sizes
-
-_MAX_DIAGONAL = 1024  # channels of a matrix that has values on its diagonal alone
 
 # Operations that compute element by element: operation -> (kind, {attribute: (field, default)}).
 _ACTIVATIONS = {"Relu": ("relu", {}), "Sigmoid": ("sigmoid", {}), "Tanh": ("tanh", {}),
@@ -97,7 +95,8 @@ def _time_behind(block, time):
 
 def _conv1d(chain, block, view):
     if "batch_norm" in block.extra and len(view.dims) == 2:
-        return _batch_norm(chain, block, view)
+        linear = batch_norm(chain, block, view)
+        return View(view.dims, chain.tensor.version) if linear is None else _linear(chain, linear, view)
     unit, dims, block = block.extra["unit_axis"], list(view.dims), _own(block)
     if len(dims) != (3 if unit is None else 4):
         raise Broken(f"reads a tensor of {len(dims)} dimensions")
@@ -144,24 +143,6 @@ def _layer_norm(chain, block, view):
     settle(chain)
     chain.tensor.arrange_last(view.dims, len(view.dims) - 1)
     return advance(chain, block, chain.tensor.dims, view.dims)
-
-
-def _batch_norm(chain, block, view):
-    """A BatchNormalization of [B, C]: a part of the Linear before it, or a Linear of its own."""
-    node, (scale, shift) = block.node, block.extra["batch_norm"]
-    _expect(view.dims[1], len(scale), "channels")
-    before, channels = chain.layers[-1] if chain.layers else None, atoms_of(view.dims[1])
-    if before is not None and before.kind == "linear" and chain.tensor.stripped()[-1] == channels and (
-            not chain.tensor.zeros and fold_batch_norm(before, node, scale, shift)):
-        chain.tensor.version += 1
-        return View(view.dims, chain.tensor.version)
-    if len(scale) > _MAX_DIAGONAL:
-        raise Broken(f"scales {len(scale):,} channels of a tensor of 2 dimensions")
-    tensors = {"weight": np.diag(scale).astype(np.float32), "bias": shift.astype(np.float32)}
-    fields = {"in_features": len(scale), "out_features": len(scale)}
-    linear = Block("linear", node, block.source, block.output, fields, tensors, weight_name=block.weight_name)
-    linear.notes = list(block.notes)
-    return _linear(chain, linear, view)
 
 
 def _check_states(chain, block):
@@ -315,6 +296,11 @@ def _split(chain, node, values, view):
     return split(node, values, view)
 
 
+def _arithmetic(chain, node, values, view):
+    arithmetic(chain, node, values, view)
+    return View(view.dims, chain.tensor.version)
+
+
 def _softmax(chain, node, values, view):
     new = chain.graph.opset >= 13
     axis, rank = node.integer("axis", -1 if new else 1), len(view.dims)
@@ -350,7 +336,8 @@ def _clip(chain, node, values, view):
 
 
 _COMPUTATIONS = {**dict.fromkeys(_ACTIVATIONS, _activation), "Softmax": _softmax, "LogSoftmax": _softmax,
-                 "Gather": _gather, "Slice": _slice, "Split": _split, "Clip": _clip}
+                 "Gather": _gather, "Slice": _slice, "Split": _split,
+                 **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _arithmetic), "Clip": _clip}
 
 
 def has_kind(node):
@@ -362,4 +349,5 @@ def compute(chain, node, values):
     """Adds the layer of a node that has no tensors; gives the View of its result. Raises Broken."""
     if node.op not in _COMPUTATIONS:
         raise Broken("is no layer of the library")
-    return _COMPUTATIONS[node.op](chain, node, values, chain.current(values[0]))
+    view = next(value for value in values if isinstance(value, View))
+    return _COMPUTATIONS[node.op](chain, node, values, chain.current(view))
