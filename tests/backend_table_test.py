@@ -58,6 +58,8 @@ class BackendTable(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "backends/mine/backend.cmake")
             file.parent.mkdir(parents=True)
+            descriptor = file.with_name("backend.cpp")
+            descriptor.write_text("    .priority = 10,\n")
             file.write_text("set(processors x86_64)\nset(stand_in_flags a)\n# set(cpu_flags b)\n")
             with self.assertRaisesRegex(ValueError, "cpu_flags"):
                 backend_table.Entry(file)
@@ -67,6 +69,11 @@ class BackendTable(unittest.TestCase):
             self.assertEqual(backend_table.Entry(file)["cpu_flags"], ["a", "b"])
             self.assertEqual(shell("needs mine", folder), (["a", "b"], True))
             self.assertEqual(shell("backends_of x86_64", folder), (["mine"], True))
+            self.assertEqual(backend_table.Entry(file).priority, 10)
+            descriptor.write_text("    // .priority = 10,\n")
+            with self.assertRaisesRegex(ValueError, "priority"):
+                backend_table.Entry(file)
+            self.assertEqual(shell("backends_of x86_64", folder), ([], False))
 
 
 if __name__ == "__main__":

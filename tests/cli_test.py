@@ -51,8 +51,10 @@ class Info(CommandLine):
         names = subprocess.run([os.path.join(SOURCE, "scripts/backends_of_this_cpu.sh")], capture_output=True,
                                text=True, check=True)
         supported = [b["name"] for b in self.json_of("info")["backends"] if b["supported"]]
-        for name in names.stdout.split():
+        names = names.stdout.split()
+        for name in names:
             self.assertIn(name, supported)
+        self.assertEqual(names, [name for name in supported if name in names])  # the same order, best first
 
     def test_chosen_backend(self):
         best = self.json_of("info")["best"]
