@@ -85,7 +85,9 @@ class Int8(ConvertTest):
 
     def test_lstm(self):
         for directions, per_row, zero, quantized in ((1, False, 0, True), (2, True, 0, True), (2, False, 128, True),
-                                                     (1, True, 90, False)):
+                                                     (1, True, 90, False), (-1, True, 0, True)):
+            way = {1: "forward", 2: "bidirectional", -1: "reverse"}[directions]
+            directions = abs(directions)
             g = Graph(13)
             dtype = np.uint8 if zero else np.int8
             low, high = (0, 256) if zero else (-128, 128)
@@ -95,9 +97,8 @@ class Int8(ConvertTest):
             zeros = np.full((directions, 16) if per_row else directions, zero, dtype)
             bias = g.random.standard_normal((directions, 32)).astype(np.float32)
             more = [g.constant(value) for value in (scales[0], zeros, scales[1], zeros)]
-            direction = "bidirectional" if directions == 2 else "forward"
             y = g.op("DynamicQuantizeLSTM", g.input("t", "b", 5), g.constant(w), g.constant(r), g.constant(bias), "",
-                     "", "", "", *more, hidden_size=4, direction=direction, domain="com.microsoft")
+                     "", "", "", *more, hidden_size=4, direction=way, domain="com.microsoft")
             g.output(g.merge_directions(y))
             report = self.convert(g.model())
             self.assertTrue(report.whole, report)
@@ -109,7 +110,7 @@ class Int8(ConvertTest):
             floats = [((v.astype(np.float64) - zero) * s.reshape(directions, 1, -1)).astype(np.float32).swapaxes(1, 2)
                       for v, s in zip((w, r), scales)]
             y = g2.op("LSTM", g2.input("t", "b", 5), *map(g2.constant, floats), g2.constant(bias), hidden_size=4,
-                      direction=direction)
+                      direction=way)
             g2.output(g2.merge_directions(y))
             x = g.random.standard_normal((7, 2, 5)).astype(np.float32)
             expected = next(iter(evaluate(g2.model(), {"x": x}).values()))

@@ -258,11 +258,19 @@ class Layers(ConvertTest):
         y = g.recurrent("LSTM", g.input("t", "b", 5), 5, 4, "reverse", name="/back/LSTM")[1]
         g.output(g.squeeze(y, 0))
         report, layers = self.layers(g.model(), "final states of a direction that runs backwards")
-        self.assertEqual(list(layers), ["back.reversed"])
-        self.assertIn("reversed sequence", " ".join(report.layers[0].notes))
+        self.assertEqual(list(layers), ["back"])
+        self.assertIn("runs backwards alone", " ".join(report.layers[0].notes))
         x = g.random.standard_normal((7, 2, 5)).astype(np.float32)
         expected = evaluate(g.model(), {"x": x})[g.outputs[0].name]
-        self.close(recurrent(layers["back.reversed"], x[::-1])[1][0], expected)
+        self.close(recurrent(layers["back"], x)[1][1], expected)
+        g = Graph(13)
+        h, c = g.weight(1, 2, 4), g.weight(1, 2, 4)
+        g.output(g.squeeze(g.recurrent("LSTM", g.input("t", 2, 5), 5, 4, "reverse", states=(h, c))[0], 1))
+        report, layers = self.layers(g.model(), "not zero")
+        tensors, name = read_safetensors(self.out)[0], report.layers[0].name
+        expected = evaluate(g.model(), {"x": x})[g.outputs[0].name]
+        states = [tensors[f"{name}.{state}"].astype(np.float64) for state in ("h0", "c0")]
+        self.close(recurrent(layers[name], x, *states)[0][:, :, 4:], expected)
 
     def test_what_is_no_chain(self):
         for build in NO_CHAINS:

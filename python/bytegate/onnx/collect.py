@@ -3,6 +3,7 @@
 from bytegate.onnx.blocks import find_blocks
 from bytegate.onnx.graph import quoted
 from bytegate.onnx.steps import has_kind
+from bytegate.onnx.twins import run_backwards
 
 # Operations that compute nothing with floats: nothing is lost where they are not in the file.
 _QUIET = {"Identity", "Cast", "Squeeze", "Unsqueeze", "Transpose", "Reshape", "Flatten", "Dropout", "Shape", "Size",
@@ -34,6 +35,8 @@ class Collection:
                 if why:
                     self.leave_out(graph, node, why)
                 else:
+                    if block.extra.get("reverse"):
+                        run_backwards(block)
                     self.layers.append(block)
                     self.paths[block] = graph.path
             elif node in problems:

@@ -119,8 +119,6 @@ def _give_names(blocks, paths):
     for block in blocks:
         path = paths.get(block, "")
         candidates = [path + name for name in names_for(block)]
-        if block.extra.get("recurrent") and block.extra["reverse"] and not block.fields.get("bidirectional"):
-            candidates = [f"{name}.reversed" for name in candidates]
         taken = [name for name in candidates if not _clashes(name, block, used)]
         while not taken:
             numbers[candidates[-1]] = numbers.get(candidates[-1], 1) + 1
@@ -142,9 +140,6 @@ def _add_hints(report, blocks, graph):
     for block, layer in zip(blocks, report.layers):
         if not block.extra.get("recurrent"):
             continue
-        if block.extra["reverse"]:
-            layer.notes.append("It runs from the last step to the first: pass it the reversed sequence, and reverse "
-                               "its output.")
         for name, state in zip(block.extra["states"], ("h0", "c0")):
             value = graph.constant(name)
             if not name:
@@ -154,6 +149,8 @@ def _add_hints(report, blocks, graph):
                 layer.notes.append(f"Its state {state} is {quoted(name)}{f', of {origin}' if origin else ''}.")
             elif value.dtype.kind == "f" and value.ndim == 3 and value.any() and value.size <= graph.largest_weight:
                 value = value.swapaxes(0, 1) if block.extra["layout"] else value
+                if block.extra["reverse"]:
+                    value = np.concatenate([np.zeros_like(value), value])
                 tensors[f"{block.name}.{state}"] = np.ascontiguousarray(value, dtype=np.float32)
                 layer.notes.append(f"Its state {state} is the file's tensor {block.name}.{state}.")
         if block.extra["lengths"]:

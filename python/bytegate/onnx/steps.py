@@ -176,16 +176,6 @@ def _arrange_sequence(chain, block, time, batch, features):
     return False
 
 
-def _reversed(block):
-    """A layer that runs backwards alone, as the second direction of one whose first gives zeros."""
-    if block.quantized():
-        raise Broken("runs backwards alone, with int8 weights")
-    forward = {name: np.zeros_like(array) for name, array in block.tensors.items()}
-    block.tensors = {**forward, **{name + "_reverse": array for name, array in block.tensors.items()}}
-    block.fields["bidirectional"] = True
-    block.notes.append("It runs backwards alone: its forward direction has weights of zero, and gives zeros.")
-
-
 def _recurrent(chain, block, view):
     if len(view.dims) != 3:
         raise Broken(f"reads a tensor of {len(view.dims)} dimensions")
@@ -203,7 +193,7 @@ def _recurrent(chain, block, view):
     if used == [1] and atoms_of(time) and (block.extra["directions"] == 2 or block.extra["reverse"]):
         raise Broken("gives final states of a direction that runs backwards, which are no step of its output")
     if block.extra["reverse"]:
-        _reversed(block)
+        twins.run_backwards(block)
     if _arrange_sequence(chain, block, time, batch, features):
         block.fields["batch_first"] = True
     directions, hidden = (Atom(block.extra["directions"]),), (Atom(block.fields["hidden_size"]),)

@@ -1,5 +1,11 @@
-"""Two recurrent layers, one forwards and one backwards, that read the same tensor: one bidirectional layer, of which
-each has a direction. Exporters that know no bidirectional layer write them so."""
+"""Directions of recurrent layers that are no layers of the library by themselves.
+
+A layer that runs backwards alone is a bidirectional one whose first direction has weights of zero, and gives zeros. Two
+layers, one forwards and one backwards, that read the same tensor are one bidirectional layer; exporters that know none
+write them so.
+"""
+
+import numpy as np
 
 from bytegate.onnx.layout import Atom, Broken, View
 
@@ -22,13 +28,25 @@ def find_twins(blocks):
     return twins
 
 
-def join(block, forward, backward):
-    """Makes a copy of a block the bidirectional layer of a pair."""
-    block.tensors = dict(forward.tensors)
-    for name, array in backward.tensors.items():
+def _set_directions(block, first, second):
+    """first, second: a direction's tensors, under the names of a forward one"""
+    block.tensors = dict(first)
+    for name, array in second.items():
         stem, scale, _ = name.partition("_scale")
         block.tensors[f"{stem}_reverse{scale}"] = array
     block.fields["bidirectional"] = True
+
+
+def run_backwards(block):
+    """Makes a layer with the one direction that the node has the second of two."""
+    _set_directions(block, {name: np.zeros_like(array) for name, array in block.tensors.items()}, block.tensors)
+    block.notes.append("It runs backwards alone: its forward direction has weights of zero, and the graph's output is "
+                       "the second half of its own.")
+
+
+def join(block, forward, backward):
+    """Makes a copy of a block the bidirectional layer of a pair."""
+    _set_directions(block, forward.tensors, backward.tensors)
     block.weight_name, block.node = forward.weight_name, forward.node
     block.notes = [*forward.notes, *backward.notes, f"Its second direction is {backward.node.title}."]
     block.extra = {**block.extra, "directions": 2, "reverse": False,
