@@ -42,7 +42,8 @@ def convert_onnx(path_in, path_out, *, name=None, leave_out=(), layers_only=Fals
         raise Error("invalid_argument", f"{path_out} is the file that is converted; name another one to write")
     leave_out = {leave_out} if isinstance(leave_out, str) else set(leave_out)
     try:
-        report, tensors, metadata = _convert(path_in, path_out, name, leave_out, layers_only)
+        with np.errstate(all="ignore"):
+            report, tensors, metadata = _convert(path_in, path_out, name, leave_out, layers_only)
     except Error:
         raise
     except _DAMAGED as error:
@@ -98,6 +99,9 @@ def _convert(path_in, path_out, name, leave_out, layers_only):
     tensors, metadata = _contents(path_in, blocks, chain is not None, name)
     if chain is None:
         tensors.update(_add_hints(report, blocks, graph))
+    for name, array in tensors.items():
+        if array.dtype.kind == "f" and not np.isfinite(array).all():  # such as a product with a large alpha
+            raise Error("invalid_argument", f"{path_in}: the tensor {name} of the converted layers holds NaN or infinity")
     return report, tensors, metadata
 
 
