@@ -101,7 +101,8 @@ def _convert(path_in, path_out, name, leave_out, layers_only):
         tensors.update(_add_hints(report, blocks, graph))
     for name, array in tensors.items():
         if array.dtype.kind == "f" and not np.isfinite(array).all():  # such as a product with a large alpha
-            raise Error("invalid_argument", f"{path_in}: the tensor {name} of the converted layers holds NaN or infinity")
+            raise Error("invalid_argument", f"{path_in}: the tensor {name} of the converted layers holds NaN or "
+                        "infinity")
     return report, tensors, metadata
 
 
