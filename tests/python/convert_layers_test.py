@@ -112,6 +112,14 @@ def final_cell(g):
     return g.squeeze(g.recurrent("LSTM", g.input("t", "b", 6), 6, 4)[2], 0)
 
 
+def earlier_final_state(g):
+    y, h, _ = g.recurrent("LSTM", g.input("t", "b", 6), 6, 4)
+    h2 = g.recurrent("LSTM", g.squeeze(y, 1), 4, 4)[1]
+    both = g.op("Concat", h, h2, axis=0)
+    first, last = (g.op("Gather", both, g.constant(np.int64(i)), axis=0) for i in (0, 1))
+    return g.op("Concat", first, last, axis=1)
+
+
 def both_final_states(g):
     return g.recurrent("LSTM", g.input("t", "b", 6), 6, 4, "bidirectional")[1]
 
@@ -135,8 +143,8 @@ def soft_over_two(g):
 NO_CHAINS = (attention, integers, mean, two_norms, first_step, joined, added_dimension, half_cut,
              scaled_behind_activation, scaled_by_rows, divided, divided_by_zero, scaled_by_places,
              directions_exchanged, two_nodes_exchanged, two_nodes_of_one_direction, two_nodes_of_final_states,
-             one_direction, dimension_by_bias, norm_of_unknown_width, both_outputs, final_cell, both_final_states,
-             without_shape, no_input, soft_over_two)
+             one_direction, dimension_by_bias, norm_of_unknown_width, both_outputs, final_cell, earlier_final_state,
+             both_final_states, without_shape, no_input, soft_over_two)
 
 
 class Layers(ConvertTest):
