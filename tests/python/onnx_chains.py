@@ -75,8 +75,8 @@ def lstm_last_state(g):
 @chain()
 def lstm_stack_last_state(g):
     """h_n[-1] of stacked layers, as PyTorch exports it."""
-    y, h, c = g.recurrent("LSTM", g.input("t", "b", 5), 5, 6)
-    _, h2, c2 = g.recurrent("LSTM", g.squeeze(y, 1), 6, 4)
+    y, h, c = g.recurrent("LSTM", g.input("t", "b", 5), 5, 4)
+    _, h2, c2 = g.recurrent("LSTM", g.squeeze(y, 1), 4, 4)
     g.op("Concat", c, c2, axis=0)
     last = g.op("Gather", g.op("Concat", h, h2, axis=0), g.constant(np.int64(-1)), axis=0)
     g.output(g.linear(last, 4, 3))
