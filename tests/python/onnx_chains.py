@@ -292,6 +292,25 @@ def scaled_and_shifted(g):
     return 3, 6
 
 
+@chain()
+def input_normalized(g):
+    x = g.op("Div", g.op("Sub", g.input("b", 6), g.weight(6)), g.constant(np.float32(0.25)))
+    x = g.op("Mul", g.op("Relu", g.linear(x, 6, 5)), g.weight(1, 5))
+    g.output(g.op("Sub", g.constant(np.float32(1)), g.op("Sigmoid", g.op("MatMul", x, g.weight(5, 4)))))
+    return 3, 6
+
+
+@chain()
+def input_of_lstm_normalized(g):
+    x = g.op("Add", g.op("Mul", g.input("b", "t", 5), g.constant(np.float32([1, 2, -3, 4, 5]))), g.weight(5))
+    x = g.op("Transpose", x, perm=[1, 0, 2])
+    y = g.squeeze(g.recurrent("LSTM", x, 5, 4, "reverse")[0], 1)
+    y = g.squeeze(g.recurrent("LSTM", g.op("Add", y, g.weight(4)), 4, 3, bias=False)[0], 1)
+    y = g.op("Mul", g.op("Add", y, g.weight(3)), g.constant(np.float32(0.5)))
+    g.output(g.squeeze(g.recurrent("GRU", y, 3, 3, bias=False, linear_before_reset=1)[0], 1))
+    return 2, 7, 5
+
+
 @chain(9)
 def embedding_lstm_linear(g):
     x = g.op("Gather", g.weight(11, 6, name="embedding.weight"), g.input("t", "b", kind=INT64))
