@@ -311,7 +311,8 @@ int main(int argc, char** argv) {
     shapes["gemm"] = {{1, 512, 2048},  {1, 1024, 1024},  {1, 1024, 4096}, {1, 4096, 4096},
                       {4, 1024, 1024}, {16, 1024, 1024}, {128, 512, 512}, {128, 1024, 1024}};
     shapes["lstm_step"] = {{1, 64}, {1, 128}, {1, 512}, {1, 1024}, {8, 64}, {16, 512}};
-    shapes["quantize_rows"] = {{1, 64}, {1, 1024}, {128, 1024}};
+    shapes["quantize_rows"] = {{1, 64},    {64, 64},  {32, 128},  {1, 1024}, {128, 1024},
+                               {128, 256}, {64, 512}, {16, 2048}, {8, 4096}};
   }
   for (const BackendInfo& info : list_backends()) {
     if (info.supported) add_backend(*info.backend, shapes);

@@ -73,7 +73,8 @@ class LayerWriter final : public LayerVisitor {
   }
 
   void weight(const std::string& name, const Weight& weight) override {
-    const std::int64_t shape[] = {weight.rows(), weight.cols()};
+    const Shape tensor = weight.shape();
+    const std::span<const std::int64_t> shape = tensor.dims();
     if (!weight.quantized()) return writer_.add(prefix_ + name, "F32", shape, rows_of<float>(weight));
     const std::int64_t scales[] = {static_cast<std::int64_t>(weight.scales().size())};
     writer_.add(prefix_ + name, "I8", shape, rows_of<std::int8_t>(weight));

@@ -1,4 +1,4 @@
-#include <bytegate/layers.h>
+#include <bytegate/reshapes.h>
 
 #include <algorithm>
 

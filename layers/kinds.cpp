@@ -38,14 +38,36 @@ LayerPtr in_usual_environment(LayerSource& source) {
 
 std::span<const LayerKind> layer_kinds() noexcept {
   using namespace detail;
-  // name, title, has tensors, quantized by default, quantizes activations, make, outline, mark, name hint
+  // name, title, has tensors, quantized by default, quantizes activations, make, outline, mark, name hint, takes fold,
+  // fold
   static constexpr std::array kKinds{
       LayerKind{"embedding", "an Embedding", true, false, false, in_usual_environment<make_embedding>,
                 outline_embedding, "weight", "emb"},
       LayerKind{"lstm", "an LSTM", true, true, true, in_usual_environment<make_lstm>, outline_lstm, "weight_ih_l0"},
-      LayerKind{"linear", "a Linear", true, true, true, in_usual_environment<make_linear>, outline_linear, "weight"},
+      LayerKind{"linear",
+                "a Linear",
+                true,
+                true,
+                true,
+                in_usual_environment<make_linear>,
+                outline_linear,
+                "weight",
+                {},
+                true},
+      LayerKind{"conv1d", "a Conv1d", true, true, true, in_usual_environment<make_conv1d>, nullptr, {}, {}, true},
       LayerKind{"relu", "a ReLU", false, false, false, make_relu},
+      LayerKind{"leaky_relu", "a LeakyReLU", false, false, false, make_leaky_relu},
+      LayerKind{"elu", "an ELU", false, false, false, make_elu},
+      LayerKind{"sigmoid", "a Sigmoid", false, false, false, make_sigmoid},
+      LayerKind{"tanh", "a Tanh", false, false, false, make_tanh},
+      LayerKind{"softmax", "a Softmax", false, false, false, make_softmax},
+      LayerKind{"log_softmax", "a LogSoftmax", false, false, false, make_log_softmax},
+      LayerKind{"layer_norm", "a LayerNorm", true, false, false, in_usual_environment<make_layer_norm>},
+      LayerKind{
+          "batch_norm1d", "a BatchNorm1d", true, false, false, nullptr, nullptr, {}, {}, false, fold_batch_norm1d},
       LayerKind{"flatten", "a Flatten", false, false, false, make_flatten},
+      LayerKind{"last_step", "a LastStep", false, false, false, make_last_step},
+      LayerKind{"permute", "a Permute", false, false, false, make_permute},
       LayerKind{"dropout", "a Dropout", false, false, false, nullptr},
       LayerKind{"identity", "an Identity", false, false, false, nullptr},
   };

@@ -13,9 +13,20 @@ namespace bytegate::detail {
 // throw Error (bad_file, invalid_argument, shape_mismatch).
 LayerPtr make_linear(LayerSource& source);
 LayerPtr make_lstm(LayerSource& source);
+LayerPtr make_conv1d(LayerSource& source);
 LayerPtr make_embedding(LayerSource& source);
 LayerPtr make_relu(LayerSource& source);
+LayerPtr make_leaky_relu(LayerSource& source);
+LayerPtr make_elu(LayerSource& source);
+LayerPtr make_sigmoid(LayerSource& source);
+LayerPtr make_tanh(LayerSource& source);
+LayerPtr make_softmax(LayerSource& source);
+LayerPtr make_log_softmax(LayerSource& source);
+ChannelAffine fold_batch_norm1d(LayerSource& source);
+LayerPtr make_layer_norm(LayerSource& source);
 LayerPtr make_flatten(LayerSource& source);
+LayerPtr make_last_step(LayerSource& source);
+LayerPtr make_permute(LayerSource& source);
 LayerOutline outline_linear(LayerSource& source);
 LayerOutline outline_lstm(LayerSource& source);
 LayerOutline outline_embedding(LayerSource& source);

@@ -133,7 +133,7 @@ export TERM=linux
 script -qec "exec bochs-bin -q -f $folder/bochsrc -rc $folder/commands" /dev/null <&3 >"$folder/bochs.out" 2>&1 3>&- &
 emulator=$!
 trap 'kill $emulator 2>/dev/null || true' EXIT
-for ((second = 0; second < 600; ++second)); do
+for ((second = 0; second < 1500; ++second)); do
   sleep 1
   if grep -q '^end [01]' "$folder/serial.txt" 2>/dev/null || ! kill -0 $emulator 2>/dev/null; then break; fi
 done

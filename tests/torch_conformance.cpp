@@ -30,6 +30,9 @@ Outputs quantized(const Case& c, const Sequential& model, const Scheme& scheme) 
 constexpr double kTolerance = 1e-5;
 constexpr double kNoisePart = 0.05;
 constexpr double kLeastGain = -1;  // dB, per_row against PyTorch's 8 bits
+/// dB, enough where PyTorch cannot quantize the model, so that the library's own torch scheme stands beside per_row: the
+/// ratio of the noises of two roundings is chance where a model has few outputs.
+constexpr double kEnough = 30;
 
 struct Report {
   bool ok = true;
@@ -86,12 +89,14 @@ void check_torch(int bits, const Tensor& ours, const Case& c, const Tensor& refe
   report.expect(d <= kTolerance || part <= kNoisePart, "torch " + std::to_string(bits) + " bit differs");
 }
 
-void check_accurate(const Tensor& ours, const Tensor& torch_8_bit, const Tensor& reference, Report& report) {
+void check_accurate(const Tensor& ours, const Tensor& torch_8_bit, bool is_pytorch, const Tensor& reference,
+                    Report& report) {
   const double accurate = sqnr(reference, ours), torch = sqnr(reference, torch_8_bit);
   report.gain = accurate == torch ? 0 : accurate - torch;
   report.text += "  accurate " + number("%.2f dB", accurate) + number(" (torch %.2f dB", torch) +
                  number(", gain %+.2f)", report.gain);
-  report.expect(accurate > -kInfinite && report.gain >= kLeastGain, "accurate is worse than torch");
+  const bool enough = report.gain >= kLeastGain || (!is_pytorch && accurate >= kEnough);
+  report.expect(accurate > -kInfinite && enough, "accurate is worse than torch");
 }
 
 Report run_case(const Case& c, const std::vector<const Backend*>& backends) {
@@ -104,7 +109,7 @@ Report run_case(const Case& c, const std::vector<const Backend*>& backends) {
     check_torch(7, ours[2].output, c, reference.output, report);
   }
   const Tensor torch_8_bit = c.torch_mode() ? c.reference("qint8_8bit").output : ours[1].output;
-  check_accurate(ours[3].output, torch_8_bit, reference.output, report);
+  check_accurate(ours[3].output, torch_8_bit, c.torch_mode(), reference.output, report);
   return report;
 }
 

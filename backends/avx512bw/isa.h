@@ -38,6 +38,17 @@ struct Isa : Avx512Vectors {
     const I x = xs::min(xs::max(to_int(v) + zero_point, I(0)), I(255));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm512_cvtepi32_epi16(x));
   }
+  static BYTEGATE_INLINE void store_four_quantized(std::uint8_t* q, F a, F b, F c, F d, I zero_point) {
+    _mm512_storeu_si512(q, clamped(a, b, zero_point));
+    _mm512_storeu_si512(q + 64, clamped(c, d, zero_point));
+  }
+
+ private:
+  static BYTEGATE_INLINE __m512i clamped(F a, F b, I zero_point) {
+    const __m512i x = _mm512_max_epi16(words(a, b, zero_point), _mm512_setzero_si512());
+    return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7),
+                                    _mm512_min_epi16(x, _mm512_set1_epi16(255)));
+  }
 };
 
 }  // namespace

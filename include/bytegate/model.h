@@ -70,7 +70,7 @@ std::ostream& operator<<(std::ostream& out, const Sequential& model);
 
 struct QuantizeOptions {
   Scheme scheme{};
-  /// Kinds of layers to quantize, as in an architecture ("linear", "lstm", "embedding"). Empty: those for which
+  /// Kinds of layers to quantize, as in an architecture ("linear", "conv1d", "embedding"). Empty: those for which
   /// LayerKind::quantized_by_default holds, and a user's own layers. An unknown kind is an Error (invalid_argument).
   std::vector<std::string> kinds{};
   /// Layer names, with * and ? as in a shell. A layer is quantized if its kind is chosen, it matches an include pattern

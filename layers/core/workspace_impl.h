@@ -28,6 +28,11 @@ enum class Slot {
   team_ranges,
   torch_sums,
   torch_row,
+  steps,  // of a convolution
+  step_ranges,
+  windows,
+  sums,
+  results,
   activation_a,  // Sequential's outputs of a layer, in turn
   activation_b,
   count,
