@@ -107,6 +107,14 @@ def kernel_points(kernels, backends):
     return {key: median(rates(kernels[name], "GMAC")) for key, name in names.items() if name in kernels}
 
 
+def apart(heights, least=14.0):
+    """Heights for labels, top to bottom, moved down where two would be nearer to each other than `least`."""
+    placed = {}
+    for key, y in sorted(heights.items(), key=lambda item: item[1]):
+        placed[key] = max([y, *(other + least for other in placed.values())])
+    return placed
+
+
 def roofline(result):
     if not rows_of(result, "kernels"):
         return nothing("Kernels: not measured yet")
@@ -134,11 +142,12 @@ def roofline(result):
         label = f"{size >> 10} KB" if size < 1 << 20 else f"{size >> 20} MB"
         svg.text(panel.x(end) - 9, panel.y(reads[size] * end) - 1, f"read {label}: {number(reads[size])} GB/s", "end",
                  "#666666", 11, -steep, halo=True)
+    label_heights = apart({b: panel.y(peaks[b]) + 4 for b in backends})
     for i, backend in enumerate(backends):
         colour = COLOURS[i]
         svg.line(panel.left, panel.y(peaks[backend]), panel.left + panel.width, panel.y(peaks[backend]), colour, 1.3,
                  "7 4")
-        svg.text(panel.left + panel.width + 8, panel.y(peaks[backend]) + 4,
+        svg.text(panel.left + panel.width + 8, label_heights[backend],
                  f"{backend}: {number(peaks[backend])} GMAC/s peak", colour=colour, size=12)
         for kind, mark in (("gemm", "circle"), ("lstm_step", "diamond")):
             own = {shape: rate for (b, k, shape), rate in points.items() if (b, k) == (backend, kind)}

@@ -229,7 +229,8 @@ def tables(sets):
             "scaling-plots": plots("scaling", "sweeps", "time of an LSTM layer against "
                                    + " and ".join(SWEEP_NAMES[s] for s in PLOTTED)),
             "figures": readme_figures}
-    return {name: make(sets) or "Not measured yet." for name, make in made.items()}
+    absent = {"tiles": "None of the CPUs measured has such a backend."}
+    return {name: make(sets) or absent.get(name, "Not measured yet.") for name, make in made.items()}
 
 
 def filled(page, texts):

@@ -14,6 +14,7 @@ SOURCE = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(SOURCE / "scripts"))
 import performance_machine  # noqa: E402
 import performance_peers  # noqa: E402
+import performance_plots  # noqa: E402
 import performance_results  # noqa: E402
 from performance_measure import LINEAR, LSTM, name_of  # noqa: E402
 
@@ -253,6 +254,9 @@ class Names(unittest.TestCase):
     def test_cascade_lake_is_told_by_its_stepping(self):
         names = [performance_machine.microarchitecture("GenuineIntel", 6, 85, stepping) for stepping in (4, 7, 11)]
         self.assertEqual(names, ["Skylake-SP", "Cascade Lake", "Cooper Lake"])
+
+    def test_labels_do_not_cover_each_other(self):
+        self.assertEqual(performance_plots.apart({"low": 90, "b": 52, "a": 50}), {"a": 50, "b": 64, "low": 90})
 
     def test_a_set_is_the_same_after_saving(self):
         with tempfile.TemporaryDirectory() as folder:
