@@ -41,6 +41,7 @@ class FileSource final : public LayerSource {
   std::int64_t size(const char* field, std::int64_t by_default, std::int64_t shown) override;
   bool flag(const char* field, bool by_default, const std::string& tensor) override;
   bool flag(const char* field, bool by_default) override;
+  std::size_t choice(const char* field, std::span<const std::string_view> accepted) override;
   void ignore(const char* field) override;
 
   bool has(const std::string& tensor) const override { return find(tensor) != nullptr; }

@@ -4,6 +4,7 @@
 
 #include "kernels/activations.h"
 #include "kernels/gemm.h"
+#include "kernels/gru_cell.h"
 #include "kernels/lstm_cell.h"
 #include "kernels/quantize.h"
 #include "kernels/recurrent_step.h"
@@ -22,7 +23,8 @@ constexpr Kernels int8_kernels() {
           .find_ranges = find_ranges<Isa>,
           .stage_rows = quantize_rows<Isa>,
           .gemm = gemm<Product>,
-          .recurrent_step = {recurrent_step<Product, LstmCell>, nullptr, nullptr}};
+          .recurrent_step = {recurrent_step<Product, LstmCell>, recurrent_step<Product, GruCell>, nullptr,
+                             recurrent_step<Product, GruResetCell>, recurrent_step<Product, GruCandidateCell>}};
 }
 
 /// The kernels of float weights.
@@ -38,7 +40,8 @@ constexpr Kernels float_kernels() {
           .find_ranges = find_ranges<Isa>,
           .stage_rows = copy_rows<Isa>,
           .gemm = gemm<Product>,
-          .recurrent_step = {recurrent_step<Product, LstmCell>, nullptr, nullptr}};
+          .recurrent_step = {recurrent_step<Product, LstmCell>, recurrent_step<Product, GruCell>, nullptr,
+                             recurrent_step<Product, GruResetCell>, recurrent_step<Product, GruCandidateCell>}};
 }
 
 /// The tables that the one of all kernels points to.

@@ -18,6 +18,10 @@ void LayerVisitor::tensor(const std::string&, const Tensor&) {}
 void Layer::forward(ConstTensorView, TensorView, Workspace&, LayerState*) const {
   detail::throw_error(ErrorCode::invalid_argument, {to_string(*this), " takes indices, not floats"});
 }
+void Layer::forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
+                    std::span<const std::int64_t>) const {
+  forward(x, y, workspace, state);
+}
 void Layer::forward(IndexView, TensorView, Workspace&, LayerState*) const {
   detail::throw_error(ErrorCode::invalid_argument, {to_string(*this), " takes floats, not indices"});
 }

@@ -65,10 +65,39 @@ class OutputBuffers {
   bool second_ = false;
 };
 
+/// The lengths of a batch of sequences from layer to layer.
+class Lengths {
+ public:
+  Lengths(std::span<const std::int64_t> lengths, Workspace& workspace) : now_(lengths) {
+    if (lengths.empty()) return;
+    own_ = workspace.impl().get<std::int64_t>(detail::Slot::lengths, lengths.size());
+  }
+  std::span<const std::int64_t> now() const { return now_; }
+  void pass(const Layer& layer) {
+    for (std::size_t i = 0; i < now_.size(); ++i) own_[i] = layer.output_steps(now_[i]);
+    now_ = {own_, now_.size()};
+  }
+
+ private:
+  std::span<const std::int64_t> now_;
+  std::int64_t* own_ = nullptr;
+};
+
+void call(const Layer& layer, ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
+          std::span<const std::int64_t> lengths) {
+  layer.forward(x, y, workspace, state, lengths);
+}
+void call(const Layer& layer, IndexView x, TensorView y, Workspace& workspace, LayerState* state,
+          std::span<const std::int64_t>) {
+  layer.forward(x, y, workspace, state);
+}
+
 /// Runs the layers; the first takes `x`, of either kind.
 template <class View>
-void run(const std::vector<NamedLayer>& layers, View input, TensorView y, Workspace& workspace, ModelState* state) {
+void run(const std::vector<NamedLayer>& layers, View input, TensorView y, Workspace& workspace, ModelState* state,
+         std::span<const std::int64_t> given_lengths) {
   OutputBuffers buffers(workspace);
+  Lengths lengths(given_lengths, workspace);
   ConstTensorView x;
   for (std::size_t i = 0; i < layers.size(); ++i) {
     const Layer& layer = *layers[i].layer;
@@ -76,18 +105,16 @@ void run(const std::vector<NamedLayer>& layers, View input, TensorView y, Worksp
     LayerState* layer_state = state && !state->layers[i].empty() ? &state->layers[i] : nullptr;
     if (i == 0) {
       const TensorView out = last ? y : buffers.next(layer.output_shape(input.shape));
-      layer.forward(input, out, workspace, layer_state);
+      call(layer, input, out, workspace, layer_state, lengths.now());
       x = out;
-      continue;
-    }
-    const Shape shape = layer.output_shape(x.shape);
-    if (!last && layer.only_reshapes()) {
+    } else if (const Shape shape = layer.output_shape(x.shape); !last && layer.only_reshapes()) {
       x.shape = shape;
-      continue;
+    } else {
+      const TensorView out = last ? y : buffers.next(shape);
+      call(layer, x, out, workspace, layer_state, lengths.now());
+      x = out;
     }
-    const TensorView out = last ? y : buffers.next(shape);
-    layer.forward(x, out, workspace, layer_state);
-    x = out;
+    lengths.pass(layer);
   }
 }
 
@@ -105,18 +132,20 @@ void Sequential::prepare(const Shape& x, ConstTensorView y, bool indices, ModelS
   if (state) prepare_state(layers_, x, *state);
 }
 
-void Sequential::forward(ConstTensorView x, TensorView y, Workspace& workspace, ModelState* state) const {
+void Sequential::forward(ConstTensorView x, TensorView y, Workspace& workspace, ModelState* state,
+                         std::span<const std::int64_t> lengths) const {
   prepare(x.shape, y, false, state);
   detail::check_data(x.data, "the model's input", x.shape);
   const detail::FloatEnvironment environment;  // once for all layers
   if (layers_.empty()) std::copy_n(x.data, x.shape.elements(), y.data);
-  run(layers_, x, y, workspace, state);
+  run(layers_, x, y, workspace, state, lengths);
 }
 
-void Sequential::forward(IndexView x, TensorView y, Workspace& workspace, ModelState* state) const {
+void Sequential::forward(IndexView x, TensorView y, Workspace& workspace, ModelState* state,
+                         std::span<const std::int64_t> lengths) const {
   prepare(x.shape, y, true, state);
   const detail::FloatEnvironment environment;
-  run(layers_, x, y, workspace, state);
+  run(layers_, x, y, workspace, state, lengths);
 }
 
 Tensor Sequential::forward(const Tensor& x) const {

@@ -2,11 +2,13 @@
 # folder and below; see cmake/library.cmake.
 set(cold
   checks.cpp
+  gru.cpp
   kinds.cpp
   layer.cpp
   lstm.cpp
   quantize_dynamic.cpp
   recurrent_core.cpp
+  recurrent_layer.cpp
   scheme.cpp
   sequential.cpp
   tensor.cpp

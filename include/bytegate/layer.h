@@ -53,7 +53,7 @@ class LayerVisitor {
   virtual void tensor(const std::string& name, const Tensor& tensor);
 };
 
-/// The state of one layer between two calls: an LSTM's h and c. Empty for a layer without state.
+/// The state of one layer between two calls: an LSTM's h and c, a GRU's h. Empty for a layer without state.
 using LayerState = std::vector<Tensor>;
 
 /// A layer. It is immutable after construction, and any number of threads may call `forward` at once, each with its own
@@ -76,7 +76,14 @@ class Layer {
   /// has the tensors of state_shapes(x.shape), which hold the state before the call and, afterwards, the state behind
   /// it. The base's function throws Error (invalid_argument): the layer takes indices.
   virtual void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const;
-  /// The same for a layer that takes indices; the base's function throws: the layer takes floats.
+  /// The same for a padded batch of sequences of these lengths, 1 to T steps each; empty: all have all steps. What y
+  /// has past the end of a sequence is the layer's own affair. The base's function computes all steps, which is right
+  /// for a layer whose steps do not depend on each other.
+  virtual void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
+                       std::span<const std::int64_t> lengths) const;
+  /// How many steps of output a sequence of `steps` steps has.
+  virtual std::int64_t output_steps(std::int64_t steps) const { return steps; }
+  /// Computes y from indices; the base's function throws: the layer takes floats.
   virtual void forward(IndexView x, TensorView y, Workspace& workspace, LayerState* state) const;
 
   /// The shapes of the state for an input of that shape; none for a layer without state.
@@ -117,6 +124,8 @@ class LayerSource {
   virtual bool flag(const char* field, bool by_default, const std::string& tensor) = 0;
   /// A flag of which tensors show nothing.
   virtual bool flag(const char* field, bool by_default) = 0;
+  /// The index of the word that the architecture states; 0, the default, if it states none.
+  virtual std::size_t choice(const char* field, std::span<const std::string_view> accepted) = 0;
   /// Accepts a field that has no effect on inference.
   virtual void ignore(const char* field) = 0;
 

@@ -20,7 +20,7 @@ enum class Slot {
   staged_h,
   h_scales,
   h,
-  c,
+  state,
   staged_unprojected_h,
   unprojected_h_scales,
   unprojected_h,
@@ -30,6 +30,7 @@ enum class Slot {
   torch_row,
   activation_a,  // Sequential's outputs of a layer, in turn
   activation_b,
+  lengths,  // of a Sequential's sequences behind a layer
   count,
 };
 
