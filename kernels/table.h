@@ -8,6 +8,7 @@
 #include "kernels/lstm_cell.h"
 #include "kernels/quantize.h"
 #include "kernels/recurrent_step.h"
+#include "kernels/rnn_cell.h"
 
 namespace bytegate::kernels {
 
@@ -23,7 +24,8 @@ constexpr Kernels int8_kernels() {
           .find_ranges = find_ranges<Isa>,
           .stage_rows = quantize_rows<Isa>,
           .gemm = gemm<Product>,
-          .recurrent_step = {recurrent_step<Product, LstmCell>, recurrent_step<Product, GruCell>, nullptr,
+          .recurrent_step = {recurrent_step<Product, LstmCell>, recurrent_step<Product, GruCell>,
+                             recurrent_step<Product, RnnCell>,
                              recurrent_step<Product, GruResetCell>, recurrent_step<Product, GruCandidateCell>}};
 }
 
@@ -40,7 +42,8 @@ constexpr Kernels float_kernels() {
           .find_ranges = find_ranges<Isa>,
           .stage_rows = copy_rows<Isa>,
           .gemm = gemm<Product>,
-          .recurrent_step = {recurrent_step<Product, LstmCell>, recurrent_step<Product, GruCell>, nullptr,
+          .recurrent_step = {recurrent_step<Product, LstmCell>, recurrent_step<Product, GruCell>,
+                             recurrent_step<Product, RnnCell>,
                              recurrent_step<Product, GruResetCell>, recurrent_step<Product, GruCandidateCell>}};
 }
 

@@ -14,16 +14,20 @@ namespace bytegate::detail {
 LayerPtr make_linear(LayerSource& source);
 LayerPtr make_lstm(LayerSource& source);
 LayerPtr make_gru(LayerSource& source);
+LayerPtr make_rnn(LayerSource& source);
 LayerPtr make_lstm_cell(LayerSource& source);
 LayerPtr make_gru_cell(LayerSource& source);
+LayerPtr make_rnn_cell(LayerSource& source);
 LayerPtr make_embedding(LayerSource& source);
 LayerPtr make_relu(LayerSource& source);
 LayerPtr make_flatten(LayerSource& source);
 LayerOutline outline_linear(LayerSource& source);
 LayerOutline outline_lstm(LayerSource& source);
 LayerOutline outline_gru(LayerSource& source);
+LayerOutline outline_rnn(LayerSource& source);
 LayerOutline outline_lstm_cell(LayerSource& source);
 LayerOutline outline_gru_cell(LayerSource& source);
+LayerOutline outline_rnn_cell(LayerSource& source);
 LayerOutline outline_embedding(LayerSource& source);
 
 /// The printed form of a layer that `describe` tells about: "LSTM(80, 256)".

@@ -164,6 +164,7 @@ TEST_P(BitsTest, CellsAsLayers) {
     for (const LstmKind& kind : lstm_kinds(c)) {
       if (c.layer == Cell::lstm) compare_cell<LSTMCell>(c, kind, backend());
       if (c.layer == Cell::gru) compare_cell<GRUCell>(c, kind, backend());
+      if (c.layer == Cell::rnn) compare_cell<RNNCell>(c, kind, backend());
     }
   }
 }

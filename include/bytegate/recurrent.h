@@ -1,5 +1,5 @@
-// The recurrent layers: LSTM and GRU, and LSTMCell and GRUCell, one step each. What layers.h says of all layers
-// holds for them.
+// The recurrent layers: LSTM, GRU and RNN, and LSTMCell, GRUCell and RNNCell, one step each. What layers.h says of all
+// layers holds for them.
 #pragma once
 
 #include <bytegate/layer.h>
@@ -23,8 +23,8 @@ struct RecurrentKind;
 /// The function of a GRU's candidate n, or of a plain recurrent layer.
 enum class Nonlinearity { tanh, relu };
 
-/// The options of torch.nn.LSTM, torch.nn.GRU and their cells. Their dropout has no effect on inference and is not
-/// kept. A cell has one layer and one direction. Options that a layer does not have keep their defaults.
+/// The options of torch.nn.LSTM, torch.nn.GRU, torch.nn.RNN and their cells. Their dropout has no effect on inference
+/// and is not kept. A cell has one layer and one direction. Options that a layer does not have keep their defaults.
 struct RecurrentConfig {
   std::int64_t input_size = 0;
   std::int64_t hidden_size = 0;
@@ -47,6 +47,7 @@ struct RecurrentConfig {
 };
 using LSTMConfig = RecurrentConfig;
 using GRUConfig = RecurrentConfig;
+using RNNConfig = RecurrentConfig;
 
 /// Throws Error (invalid_argument) unless sizes are 1 to 65,536 and proj_size is 0 or below hidden_size.
 void validate(const RecurrentConfig& config);
@@ -55,7 +56,8 @@ void validate(const RecurrentConfig& config);
 std::string lstm_suffix(std::int64_t layer, bool reverse);
 
 /// The weights of one layer and direction, or of a cell, under PyTorch's names. All matrices are float32, or all are
-/// int8. There are `gates` rows for each hidden unit, gate by gate: 4 of an LSTM (i, f, g, o), 3 of a GRU (r, z, n).
+/// int8. There are `gates` rows for each hidden unit, gate by gate: 4 of an LSTM (i, f, g, o), 3 of a GRU (r, z, n), 1
+/// of an RNN.
 struct RecurrentWeights {
   Weight weight_ih;  ///< [gates * hidden_size, layer input size]
   Weight weight_hh;  ///< [gates * hidden_size, output size]
@@ -160,6 +162,16 @@ class GRU final : public RecurrentLayer {
   static GRU from_float(const GRU& gru, const Scheme& scheme = {}, const Backend* backend = nullptr);
 };
 
+/// torch.nn.RNN. In PyTorch's printed form its nonlinearity is left out.
+class RNN final : public RecurrentLayer {
+ public:
+  RNN(const RNNConfig& config, const std::vector<RecurrentWeights>& cells, const Backend* backend = nullptr);
+  RNN(const RNNConfig& config, const std::vector<RecurrentWeights>& cells, const Scheme& scheme,
+      const Backend* backend = nullptr);
+  explicit RNN(Core core) noexcept : RecurrentLayer(std::move(core)) {}
+  static RNN from_float(const RNN& rnn, const Scheme& scheme = {}, const Backend* backend = nullptr);
+};
+
 /// torch.nn.LSTMCell: one step of an LSTM. In a Sequential its output is the new h, and its state h and c.
 class LSTMCell final : public RecurrentLayer {
  public:
@@ -178,6 +190,16 @@ class GRUCell final : public RecurrentLayer {
           const Backend* backend = nullptr);
   explicit GRUCell(Core core) noexcept : RecurrentLayer(std::move(core)) {}
   static GRUCell from_float(const GRUCell& cell, const Scheme& scheme = {}, const Backend* backend = nullptr);
+};
+
+/// torch.nn.RNNCell: one step of an RNN.
+class RNNCell final : public RecurrentLayer {
+ public:
+  RNNCell(const RecurrentConfig& config, const RecurrentWeights& weights, const Backend* backend = nullptr);
+  RNNCell(const RecurrentConfig& config, const RecurrentWeights& weights, const Scheme& scheme,
+          const Backend* backend = nullptr);
+  explicit RNNCell(Core core) noexcept : RecurrentLayer(std::move(core)) {}
+  static RNNCell from_float(const RNNCell& cell, const Scheme& scheme = {}, const Backend* backend = nullptr);
 };
 
 }  // namespace bytegate

@@ -33,6 +33,7 @@ std::shared_ptr<const RecurrentLayer> make_layer(const LstmCase& c, const LstmKi
 AnyLstm::AnyLstm(const LstmCase& c, const LstmKind& kind, const Backend& backend) {
   if (c.layer == Cell::lstm) layer_ = make_layer<LSTM>(c, kind, backend);
   if (c.layer == Cell::gru) layer_ = make_layer<GRU>(c, kind, backend);
+  if (c.layer == Cell::rnn) layer_ = make_layer<RNN>(c, kind, backend);
   if (&layer_->backend() != &backend) throw std::logic_error("another backend ran");
 }
 

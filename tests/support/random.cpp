@@ -81,7 +81,7 @@ std::string LstmCase::text() const {
   return s.str();
 }
 
-std::vector<Cell> recurrent_layers() { return {Cell::lstm, Cell::gru}; }
+std::vector<Cell> recurrent_layers() { return {Cell::lstm, Cell::gru, Cell::rnn}; }
 
 LSTMState LstmCase::zero_state() const {
   return {Tensor(state_shape(config.output_size())), has_c() ? Tensor(state_shape(config.hidden_size)) : Tensor()};
