@@ -2,9 +2,10 @@
 //   bench_kernels [--gemm=M,K,N ...] [--lstm_step=B,H ...] [--gru_step=B,H ...] [--rnn_step=B,H ...]
 //                 [--gru_reset_step=B,H ...] [--gru_candidate_step=B,H ...] [--quantize_rows=M,K ...]
 //                 [--inputs=normal|uniform|extremes] [Google Benchmark's flags]
-// Names: peak/<backend>, read/<backend>/bytes:N, gemm/<backend>/m:M/k:K/n:N, lstm_step/<backend>/b:B/h:H and so each
-// step, quantize_rows/<backend>/m:M/k:K, sigmoid/<backend>/n:N, tanh/<backend>/n:N. The counter `of_ceiling` of a gemm
-// or a step is its part of whichever bound is the lower: multiply-adds at peak, or its weights at the read bandwidth of
+// Names: peak/<backend>, peak_from_memory/<backend>/bytes:N and tile_gemm, vector_gemm (backends with tile registers),
+// read/<backend>/bytes:N, gemm/<backend>/m:M/k:K/n:N, lstm_step/<backend>/b:B/h:H and so each step,
+// quantize_rows/<backend>/m:M/k:K, sigmoid/<backend>/n:N, tanh/<backend>/n:N. The counter `of_ceiling` of a gemm or a
+// step is its part of whichever bound is the lower: multiply-adds at peak, or its weights at the read bandwidth of
 // a buffer of that size. Outputs are checked against the plain backend's before anything is timed.
 #include <benchmark/benchmark.h>
 #include <bytegate/backends.h>
@@ -107,12 +108,12 @@ struct Operands {
   }
 };
 
-std::vector<float> gemm_once(const Backend& backend, const Sizes& s) {
+std::vector<float> gemm_once(const Backend& backend, void (*gemm)(const GemmArgs*), const Sizes& s) {
   const Operands o(backend, s[0], s[1], s[2], 0);
   std::vector<float> y(static_cast<std::size_t>(s[0] * s[2]));
   const auto n = static_cast<std::size_t>(s[2]);
   const GemmArgs args{o.lhs, o.weights.view(), y.data(), n, n, 0, o.weights.panels(), 0};
-  backend.kernels->int8->gemm(&args);
+  gemm(&args);
   return y;
 }
 
@@ -126,15 +127,15 @@ void count(benchmark::State& state, const Backend& backend, double macs, double 
   }
 }
 
-void run_gemm(benchmark::State& state, const Backend& backend, const Sizes& s) {
-  if (gemm_once(backend, s) != gemm_once(plain_backend(), s))
+void run_gemm(benchmark::State& state, const Backend& backend, void (*gemm)(const GemmArgs*), const Sizes& s) {
+  if (gemm_once(backend, gemm, s) != gemm_once(plain_backend(), plain_backend().kernels->int8->gemm, s))
     return state.SkipWithError("the output differs from the plain backend's");
   const Operands o(backend, s[0], s[1], s[2], 0);
   std::vector<float> y(static_cast<std::size_t>(s[0] * s[2]));
   const auto n = static_cast<std::size_t>(s[2]);
   const GemmArgs args{o.lhs, o.weights.view(), y.data(), n, n, 0, o.weights.panels(), 0};
   for (auto _ : state) {
-    backend.kernels->int8->gemm(&args);
+    gemm(&args);
     benchmark::ClobberMemory();
   }
   count(state, backend, static_cast<double>(s[0] * s[1] * s[2]), static_cast<double>(s[1] * s[2]));
@@ -254,9 +255,35 @@ void run_read(benchmark::State& state, const Ceiling& c, std::size_t bytes) {
       benchmark::Counter(static_cast<double>(bytes) * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
 }
 
+void run_peak_from_memory(benchmark::State& state, const TileCeiling& tiles, std::size_t bytes) {
+  const AlignedBuffer buffer(bytes);
+  std::memset(buffer.data(), 1, bytes);
+  for (auto _ : state) tiles.products_from_memory(buffer.data(), bytes, 1000);
+  state.counters["GMAC/s"] =
+      benchmark::Counter(static_cast<double>(tiles.macs) * 1e-6, benchmark::Counter::kIsIterationInvariantRate);
+}
+
 template <class F>
 void add(const std::string& name, const F& f) {
   benchmark::RegisterBenchmark(name.c_str(), f)->Unit(benchmark::kMicrosecond);
+}
+
+/// The products of tiles, and for few rows of weights within L2 both forms: where they cross, Kernels::tile_rows
+/// belongs.
+void add_tiles(const Backend& backend, const TileCeiling& tiles) {
+  for (std::size_t kib : std::initializer_list<std::size_t>{16, 512}) {
+    add(std::string("peak_from_memory/") + backend.name + "/bytes:" + std::to_string(kib << 10),
+        [&tiles, kib](benchmark::State& state) { run_peak_from_memory(state, tiles, kib << 10); });
+  }
+  for (std::int64_t k : {64, 256, 1024}) {
+    for (std::int64_t m : {1, 2, 3, 4, 5, 6, 7, 8, 12, 16}) {
+      const Sizes s{m, k, k};
+      add(name_of("tile_gemm", backend, {"m", "k", "n"}, s),
+          [s, &backend, &tiles](benchmark::State& state) { run_gemm(state, backend, tiles.tile_gemm, s); });
+      add(name_of("vector_gemm", backend, {"m", "k", "n"}, s),
+          [s, &backend, &tiles](benchmark::State& state) { run_gemm(state, backend, tiles.vector_gemm, s); });
+    }
+  }
 }
 
 void add_backend(const Backend& backend, const std::map<std::string, std::vector<Sizes>>& shapes) {
@@ -267,10 +294,11 @@ void add_backend(const Backend& backend, const std::map<std::string, std::vector
       add("read/" + name + "/bytes:" + std::to_string(kib << 10),
           [c, kib](benchmark::State& state) { run_read(state, *c, kib << 10); });
     }
+    if (c->tiles) add_tiles(backend, *c->tiles);
   }
   for (const Sizes& s : shapes.at("gemm")) {
     add(name_of("gemm", backend, {"m", "k", "n"}, s),
-        [s, &backend](benchmark::State& state) { run_gemm(state, backend, s); });
+        [s, &backend](benchmark::State& state) { run_gemm(state, backend, backend.kernels->int8->gemm, s); });
   }
   for (const auto& step : kSteps) {
     for (const Sizes& s : shapes.at(step.first)) {
@@ -301,7 +329,8 @@ int main(int argc, char** argv) {
     shapes["gemm"] = {{1, 512, 2048},  {1, 1024, 1024},  {1, 1024, 4096}, {1, 4096, 4096},
                       {4, 1024, 1024}, {16, 1024, 1024}, {128, 512, 512}, {128, 1024, 1024}};
     for (const auto& step : kSteps) shapes[step.first] = {{1, 64}, {1, 128}, {1, 512}, {1, 1024}, {8, 64}, {16, 512}};
-    shapes["quantize_rows"] = {{1, 64}, {1, 1024}, {128, 1024}};
+    shapes["quantize_rows"] = {{1, 64},    {64, 64},  {32, 128},  {1, 1024}, {128, 1024},
+                               {128, 256}, {64, 512}, {16, 2048}, {8, 4096}};
   }
   for (const BackendInfo& info : list_backends()) {
     if (info.supported) add_backend(*info.backend, shapes);

@@ -1,7 +1,9 @@
 // Times whole layers in int8 (per_row scheme), on every backend this CPU supports:
-//   bench_layers [--linear=M,K,N ...] [--lstm=I,H,LAYERS,T,B ...] [--gru=I,H,LAYERS,T,B ...] [--threads=N] [--float]
+//   bench_layers [--linear=M,K,N ...] [--lstm=I,H,LAYERS,T,B ...] [--gru=I,H,LAYERS,T,B ...]
+//                [--conv1d=IN,OUT,KERNEL,STRIDE,T,B ...] [--threads=N] [--float]
 //                [--inputs=normal|uniform|extremes] [Google Benchmark's flags]
-// With --float, the float32 layers of the same shapes beside them, as linear_f32/..., lstm_f32/... and gru_f32/....
+// With --float, the float32 layers of the same shapes beside them, as linear_f32/..., lstm_f32/... and gru_f32/.... A
+// convolution, without padding, is timed on channels-last tensors and, as conv1d_bct/..., in PyTorch's layout.
 // Each layer's output is checked once before it is timed.
 #include <benchmark/benchmark.h>
 #include <bytegate/layers.h>
@@ -40,6 +42,14 @@ L make_recurrent(const Sizes& s, std::int64_t gates, const Backend& backend) {
                      random_tensor({rows}, bound, seed + 4), Tensor()});
   }
   return L(config, cells, &backend);
+}
+
+Conv1d make_conv1d(const Sizes& s, bool channels_last, const Backend& backend) {
+  const float bound = 1 / std::sqrt(static_cast<float>(s[0] * s[2]));
+  const Conv1dConfig config{
+      .in_channels = s[0], .out_channels = s[1], .kernel_size = s[2], .stride = s[3], .channels_last = channels_last};
+  return Conv1d(config, random_tensor({s[1], s[0], s[2]}, bound, 1).view(), random_tensor({s[1]}, bound, 2).view(),
+                &backend);
 }
 
 bool same_bits(const float* a, const float* b, std::size_t n) { return std::memcmp(a, b, n * sizeof(float)) == 0; }
@@ -87,6 +97,27 @@ std::string check_recurrent(const Sizes& s, const Other& other, const Plain& pla
         return "the output differs from the scalar backend's";
       }
     }
+  }
+  return "";
+}
+
+/// The same for a convolution: the first item's first step in channels-last order.
+template <class Other, class Plain>
+std::string check_conv1d(const Sizes& s, const Other& other, const Plain& plain, const Tensor& x, const Tensor& y) {
+  if (!(sqnr(other.forward(x), y) > 30)) return "int8 and float are not near each other";
+  const bool last = plain.config().channels_last;
+  Tensor part(last ? Shape{s[2], s[0]} : Shape{s[0], s[2]});
+  for (std::int64_t k = 0; k < s[2]; ++k) {
+    for (std::int64_t c = 0; c < s[0]; ++c) {
+      part.data[static_cast<std::size_t>(last ? k * s[0] + c : c * s[2] + k)] =
+          x.data[static_cast<std::size_t>(last ? k * s[0] + c : c * s[4] + k)];
+    }
+  }
+  const Tensor one = plain.forward(part);
+  const std::int64_t step = last ? 1 : y.shape[2];
+  for (std::int64_t o = 0; o < s[1]; ++o) {
+    if (!same_bits(&one.data[static_cast<std::size_t>(o)], &y.data[static_cast<std::size_t>(o * step)], 1))
+      return "the output differs from the scalar backend's";
   }
   return "";
 }
@@ -143,6 +174,24 @@ void run_recurrent(benchmark::State& state, const Sizes& s, const Backend& backe
   time(quantized, layer, [](const L& scalar) { return L::from_float(scalar); });
 }
 
+template <bool channels_last>
+void run_conv1d(benchmark::State& state, const Sizes& s, const Backend& backend, int threads, Arithmetic arithmetic) {
+  if (s[4] < s[2]) return state.SkipWithError("fewer steps than the kernel has");
+  const Conv1d layer = make_conv1d(s, channels_last, backend);
+  const Conv1d quantized = Conv1d::from_float(layer);
+  const Tensor x = random_input(channels_last ? Shape{s[5], s[4], s[0]} : Shape{s[5], s[0], s[4]}, 3);
+  Tensor y(layer.output_shape(x.shape));
+  Workspace workspace(threads);
+  const auto time = [&](const auto& timed, const auto& other, const auto& plain) {
+    time_forward(
+        state, [&] { timed.forward(x.view(), y.view(), workspace); },
+        [&] { return check_conv1d(s, other, plain(make_conv1d(s, channels_last, plain_backend())), x, y); },
+        static_cast<double>(static_cast<std::int64_t>(y.data.size()) * s[0] * s[2]));
+  };
+  if (arithmetic == Arithmetic::float32) return time(layer, quantized, [](const Conv1d& scalar) { return scalar; });
+  time(quantized, layer, [](const Conv1d& scalar) { return Conv1d::from_float(scalar); });
+}
+
 /// Takes `flag` out of argv; whether it was there.
 bool take_flag(int& argc, char** argv, const char* flag) {
   char** const end =
@@ -156,14 +205,15 @@ bool take_flag(int& argc, char** argv, const char* flag) {
 
 int main(int argc, char** argv) {
   parse_inputs_flag(argc, argv);
-  auto shapes = parse_flags(argc, argv, {{"linear", 3}, {"lstm", 5}, {"gru", 5}, {"threads", 1}});
+  auto shapes = parse_flags(argc, argv, {{"linear", 3}, {"lstm", 5}, {"gru", 5}, {"conv1d", 6}, {"threads", 1}});
   const bool floats = take_flag(argc, argv, "--float");
   const int threads = shapes["threads"].empty() ? 1 : static_cast<int>(shapes["threads"].back()[0]);
-  if (shapes["linear"].empty() && shapes["lstm"].empty() && shapes["gru"].empty()) {
+  if (shapes["linear"].empty() && shapes["lstm"].empty() && shapes["gru"].empty() && shapes["conv1d"].empty()) {
     shapes["linear"] = {{1, 1024, 1024}, {1, 4096, 4096}, {16, 1024, 1024}, {128, 1024, 1024}, {512, 1024, 1024}};
     shapes["lstm"] = {{64, 64, 1, 100, 1}, {128, 128, 1, 100, 1}, {512, 512, 2, 35, 1},   {1024, 1024, 1, 50, 1},
                       {64, 64, 1, 50, 8},  {512, 512, 2, 35, 16}, {1024, 1024, 1, 50, 32}};
     shapes["gru"] = {{64, 64, 1, 100, 1}, {256, 256, 2, 50, 1}, {512, 512, 1, 35, 16}};
+    shapes["conv1d"] = {{64, 64, 3, 1, 1000, 1}};
   }
   const auto add = [&](const std::string& kind, const Backend& backend, const std::vector<const char*>& letters,
                        const auto& run) {
@@ -179,11 +229,14 @@ int main(int argc, char** argv) {
       if (floats) add_one(s, kind + "_f32", Arithmetic::float32);
     }
   };
+  shapes["conv1d_bct"] = shapes["conv1d"];
   for (const BackendInfo& info : list_backends()) {
     if (!info.supported) continue;
     add("linear", *info.backend, {"m", "k", "n"}, run_linear);
     add("lstm", *info.backend, {"i", "h", "layers", "t", "b"}, run_recurrent<LSTM, 4>);
     add("gru", *info.backend, {"i", "h", "layers", "t", "b"}, run_recurrent<GRU, 3>);
+    add("conv1d", *info.backend, {"i", "o", "k", "s", "t", "b"}, run_conv1d<true>);
+    add("conv1d_bct", *info.backend, {"i", "o", "k", "s", "t", "b"}, run_conv1d<false>);
   }
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;

@@ -1,7 +1,7 @@
 // Loading an int8 model, and quantizing its float form while it is loaded: bytes a second and peak memory.
-//   bench_load [--rows N] [--cols K] [--layers L] [--folder DIR] [--runs R]
+//   bench_load [--rows N] [--cols K] [--layers L] [--folder DIR] [--runs R] [--threads T]
 // Writes L Linear layers of [N, K] (default: one of 32,000 x 2,048, 65 MB as int8) to DIR, float and int8, and reads
-// them back from the page cache on one thread, each run in a process of its own.
+// them back from the page cache on T threads (default: 1), each run in a process of its own.
 #include <bytegate/model_file.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -22,7 +22,7 @@ using namespace bytegate;
 
 struct Arguments {
   std::int64_t rows = 32000, cols = 2048, layers = 1;
-  int runs = 5;
+  int runs = 5, threads = 1;
   std::filesystem::path folder = std::filesystem::temp_directory_path();
 };
 
@@ -34,6 +34,7 @@ Arguments parse(int argc, char** argv) {
     if (key == "--cols") a.cols = std::stoll(value);
     if (key == "--layers") a.layers = std::stoll(value);
     if (key == "--runs") a.runs = std::stoi(value);
+    if (key == "--threads") a.threads = std::stoi(value);
     if (key == "--folder") a.folder = value;
   }
   return a;
@@ -120,12 +121,12 @@ int main(int argc, char** argv) try {
   const auto floats = a.folder / ("bench_load_float_" + unique), int8s = a.folder / ("bench_load_int8_" + unique);
   write_float_model(a, floats);
   const QuantizeOptions quantize;
-  const LoadOptions quantizing{.quantize = &quantize};
+  const LoadOptions plain{.num_threads = a.threads}, quantizing{.quantize = &quantize, .num_threads = a.threads};
   save_model(load_model(floats, quantizing), int8s);
 
   const double weights = static_cast<double>(a.rows * a.cols * a.layers),
                tensor = static_cast<double>(a.rows * a.cols) * 4;
-  const Figures load = median(a.runs, [&] { return load_model(int8s); });
+  const Figures load = median(a.runs, [&] { return load_model(int8s, plain); });
   const Figures quantized = median(a.runs, [&] { return load_model(floats, quantizing); });
   std::filesystem::remove(floats);
   std::filesystem::remove(int8s);
@@ -134,8 +135,8 @@ int main(int argc, char** argv) try {
     return 1;
   }
   const double limit = 1.3 * weights + 32e6;
-  std::printf("%lld layers of [%lld, %lld], median of %d runs, one thread\n", static_cast<long long>(a.layers),
-              static_cast<long long>(a.rows), static_cast<long long>(a.cols), a.runs);
+  std::printf("%lld layers of [%lld, %lld], median of %d runs, threads: %d\n", static_cast<long long>(a.layers),
+              static_cast<long long>(a.rows), static_cast<long long>(a.cols), a.runs, a.threads);
   std::printf("load int8:      %7.1f MB in %7.1f ms, %5.2f GB/s; peak memory %6.1f MB, limit %6.1f MB\n", weights / 1e6,
               load.seconds * 1e3, weights / load.seconds / 1e9, load.peak / 1e6, limit / 1e6);
   std::printf("quantize float: %7.1f MB in %7.1f ms, %5.2f GB/s; peak memory %6.1f MB, limit %6.1f MB\n",

@@ -1,12 +1,14 @@
 # Every folder of backends/ with a backend.cmake is a backend. That file sets
 #   processors   the BYTEGATE_PROCESSORs it is built for
 #   isa_flags    compiler flags of kernels.cpp alone; backend.cpp, the descriptor, gets none
+#   needs        other backends whose kernels it calls, if any
 # and, for scripts and tests alone (scripts/backend_table.sh, scripts/backend_table.py),
 #   cpu_flags    what the CPU must have, as /proc/cpuinfo spells it; empty for none
 #   qemu_cpus_x86_64, qemu_cpus_aarch64   CPU models of qemu on which this backend is the best
 #   bochs_cpu    a CPU model of Bochs on which it runs, where qemu has none
 #   mca_cpus     CPUs of scripts/mca.py: MODEL:NAME, with llvm's name of the model
-#   stand_in     the backend that runs its kernels in tests where the CPU lacks an instruction
+#   stand_in     the backend that runs its kernels in tests where the CPU lacks an instruction, which a signal handler
+#                then carries out (tests/support/stand_ins.cpp)
 #   stand_in_flags   what the CPU must have for that, as cpu_flags
 # The registry refers to bytegate::backends::<name>, which backend.cpp defines.
 #
@@ -15,6 +17,7 @@
 #   BYTEGATE_BACKENDS_LEFT_OUT     the others
 #   BYTEGATE_<name>_PROCESSORS     a backend's processors
 #   BYTEGATE_<name>_ISA_FLAGS      and its flags
+#   BYTEGATE_<name>_STAND_IN       the name of its stand-in, if it has one
 include(CheckCXXSourceCompiles)
 
 set(BYTEGATE_KERNEL_FLAGS -fno-exceptions -fno-rtti)
@@ -32,9 +35,13 @@ foreach(file IN LISTS backend_files)
   cmake_path(GET folder FILENAME name)
   set(processors)
   set(isa_flags)
+  set(needs)
+  set(stand_in)
   include(${file})
   set(BYTEGATE_${name}_PROCESSORS ${processors})
   set(BYTEGATE_${name}_ISA_FLAGS ${isa_flags})
+  set(BYTEGATE_${name}_NEEDS ${needs})
+  set(BYTEGATE_${name}_STAND_IN ${stand_in})
   list(APPEND all_names ${name})
 endforeach()
 
@@ -54,6 +61,12 @@ function(bytegate_compiles name result)
   set(${result} ${BYTEGATE_COMPILES_${name}} PARENT_SCOPE)
 endfunction()
 
+# A backend that others need is built with them.
+set(wanted ${BYTEGATE_BACKENDS})
+foreach(name IN LISTS BYTEGATE_BACKENDS)
+  list(APPEND wanted ${BYTEGATE_${name}_NEEDS})
+endforeach()
+
 set(BYTEGATE_BACKEND_OBJECTS)
 set(BYTEGATE_BACKEND_NAMES)
 set(BYTEGATE_BACKENDS_LEFT_OUT)
@@ -63,7 +76,7 @@ foreach(name IN LISTS all_names)
   set(chosen ON)
   if(NOT BYTEGATE_PROCESSOR IN_LIST BYTEGATE_${name}_PROCESSORS)
     set(chosen OFF)
-  elseif(BYTEGATE_BACKENDS AND NOT name STREQUAL "scalar" AND NOT name IN_LIST BYTEGATE_BACKENDS)
+  elseif(wanted AND NOT name STREQUAL "scalar" AND NOT name IN_LIST wanted)
     set(chosen OFF)
   else()
     bytegate_compiles(${name} chosen)

@@ -33,21 +33,41 @@ bool initialize_cpuinfo() {
 }
 
 #if defined(__x86_64__)
+/// XCR0, the register state that the kernel saves; 0 if it does not say.
+unsigned saved_state() {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0, low = 0, high = 0;
+  constexpr unsigned osxsave = 1u << 27;
+  if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & osxsave) == 0) return 0;
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return low;
+}
+
 /// The same features from CPUID and XGETBV, which need no file.
 CpuFeatures detect_by_cpuid() {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  constexpr unsigned osxsave = 1u << 27, fma = 1u << 12;
-  if (!__get_cpuid(1, &eax, &ebx, &ecx, &edx) || (ecx & osxsave) == 0) return 0;
+  constexpr unsigned fma = 1u << 12, avx_state = 0x06, avx512_state = 0xe6;
+  const unsigned saved = saved_state();
+  if ((saved & avx_state) != avx_state || !__get_cpuid(1, &eax, &ebx, &ecx, &edx)) return 0;
   const bool has_fma = (ecx & fma) != 0;
-  unsigned saved = 0, high = 0;  // XCR0: the register state that the kernel saves
-  asm volatile("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
-  constexpr unsigned avx_state = 0x06, avx512_state = 0xe6;
-  if ((saved & avx_state) != avx_state || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return 0;
+  if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return 0;
   const CpuFeatures features = bit(has_fma, cpu_feature::fma3) | bit((ebx & (1u << 5)) != 0, cpu_feature::avx2);
   if ((saved & avx512_state) != avx512_state) return features;
   return features | bit((ebx & (1u << 16)) != 0, cpu_feature::avx512f) |
          bit((ebx & (1u << 30)) != 0, cpu_feature::avx512bw) | bit((ebx & (1u << 17)) != 0, cpu_feature::avx512dq) |
          bit((ebx & (1u << 31)) != 0, cpu_feature::avx512vl) | bit((ecx & (1u << 11)) != 0, cpu_feature::avx512vnni);
+}
+
+/// AVX-VNNI and AMX, which cpuinfo of 2022 does not know. `features` are those that it knows.
+CpuFeatures detect_newer(CpuFeatures features) {
+  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
+  constexpr unsigned amx_state = 0x60000;
+  if ((features & cpu_feature::avx2) == 0 || !__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) return 0;
+  CpuFeatures newer = 0;
+  if ((saved_state() & amx_state) == amx_state) {
+    newer = bit((edx & (1u << 24)) != 0, cpu_feature::amx_tile) | bit((edx & (1u << 25)) != 0, cpu_feature::amx_int8);
+  }
+  if (eax < 1 || !__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx)) return newer;
+  return newer | bit((eax & (1u << 4)) != 0, cpu_feature::avxvnni);  // its registers are AVX's
 }
 #endif
 
@@ -67,12 +87,7 @@ CpuFeatures detect() {
                           bit(cpuinfo_has_x86_avx512dq(), cpu_feature::avx512dq) |
                           bit(cpuinfo_has_x86_avx512vl(), cpu_feature::avx512vl) |
                           bit(cpuinfo_has_x86_avx512vnni(), cpu_feature::avx512vnni);
-  // cpuinfo of 2022 does not know AVX-VNNI (leaf 7, subleaf 1). Its registers are AVX's.
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  if ((features & cpu_feature::avx2) != 0 && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) && eax >= 1 &&
-      __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx)) {
-    features |= bit((eax & (1u << 4)) != 0, cpu_feature::avxvnni);
-  }
+  features |= detect_newer(features);
 #elif defined(__aarch64__) && defined(__linux__)
   // The kernel's word is enough, and it needs neither /proc nor /sys; cpuinfo of 2022 does not know i8mm.
   constexpr unsigned long hwcap_asimddp = 1ul << 20, hwcap2_i8mm = 1ul << 13;

@@ -27,6 +27,13 @@ void append_number(std::string& out, std::uint64_t magnitude) {
   out.append(digits, std::to_chars(digits, digits + sizeof digits, magnitude).ptr);
 }
 
+void append_real(std::string& out, double value) {
+  char digits[32];
+  const std::string_view text(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+  out += text;
+  if (text.find_first_not_of("-0123456789") == text.npos) out += ".0";
+}
+
 void append_list(std::string& out, const std::int64_t* values, std::size_t size) {
   constexpr std::size_t kMost = 16;
   out += '[';
@@ -56,6 +63,8 @@ void TextPart::append_to(std::string& out) const {
       return append_number(out, 0 - value_);
     case Kind::unsigned_number:
       return append_number(out, value_);
+    case Kind::real_number:
+      return append_real(out, std::bit_cast<double>(value_));
   }
 }
 

@@ -45,6 +45,22 @@ LayerSpec parse_layer(const JsonValue& object, std::size_t index, const std::str
   return spec;
 }
 
+/// Notes that the layer is folded into the last one.
+void add_fold(LayerSpec spec, std::vector<LayerSpec>& specs, const std::string& what) {
+  if (specs.empty() || !specs.back().kind->takes_fold) {
+    std::string accepted;
+    for (const LayerKind& kind : layer_kinds()) {
+      if (kind.takes_fold) append_text(accepted, {accepted.empty() ? "" : " or ", kind.title});
+    }
+    const std::string before =
+        specs.empty() ? "is the first layer"
+                      : join_text({"follows ", in_quotes(specs.back().name), ", ", specs.back().kind->title});
+    fail_bad_file(what, {"the architecture's layer ", in_quotes(spec.name), ", ", spec.kind->title, ", ", before,
+                         "; it can only be folded into ", accepted, " right before it"});
+  }
+  specs.back().folds.push_back(std::move(spec));
+}
+
 /// Writes a layer's object: name, kind, and the fields that have another value than their default.
 class ObjectWriter final : public LayerVisitor {
  public:
@@ -63,11 +79,8 @@ class ObjectWriter final : public LayerVisitor {
   }
   void field(const LayerField& field) override {
     if (!field.in_architecture || field.is_default) return;
-    const auto* truth = std::get_if<bool>(&field.value);
-    const auto* number = std::get_if<std::int64_t>(&field.value);
-    put(field.name, truth    ? (*truth ? "true" : "false")
-                    : number ? join_text({*number})
-                             : json_string(std::get<std::string>(field.value)));
+    const std::string text = value_text(field);
+    put(field.name, std::holds_alternative<std::string>(field.value) ? json_string(text) : text);
   }
   void scheme(const Scheme& scheme) override {
     if (scheme != common_) put("scheme", json_string(to_string(scheme)));
@@ -113,7 +126,10 @@ std::vector<LayerSpec> parse_architecture(const std::string& text, const std::st
   std::vector<LayerSpec> specs;
   for (std::size_t i = 0; i < layers.items.size(); ++i) {
     LayerSpec spec = parse_layer(layers.items[i], i, what, unstated);
-    if (spec.kind->make != nullptr) specs.push_back(std::move(spec));
+    if (spec.kind->fold != nullptr)
+      add_fold(std::move(spec), specs, what);
+    else if (spec.kind->make != nullptr)
+      specs.push_back(std::move(spec));
   }
   return specs;
 }

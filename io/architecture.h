@@ -33,6 +33,8 @@ struct LayerSpec {
   Unstated unstated = Unstated::as_tensors_show;
   std::optional<Scheme> scheme;  ///< of int8 weights, if the architecture does not state it; none: the file's
 
+  std::vector<LayerSpec> folds;  ///< layers behind this one that are folded into it
+
   // Of layers in no order:
   LayerOutline outline{};
   std::vector<Claim> claims;         ///< the likeliest first

@@ -3,6 +3,7 @@
 #include <bytegate/backend.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "io/floats.h"
@@ -13,9 +14,18 @@ namespace bytegate::detail {
 namespace {
 
 constexpr const char* kQuantizedDtype = "qint8";
+constexpr const char* kFoldedBias = "bias";  // what a layer that is folded into another adds to
+constexpr const char* kSizes = "an integer of 0 or more";
 
 std::string needs_text(const char* field, const JsonValue& value, const char* accepted) {
   return join_text({"has ", field, " ", printable(to_json(value)), "; it must be ", accepted});
+}
+
+/// Of a tensor as a matrix of shape[0] rows.
+std::int64_t columns(const Shape& shape) {
+  std::int64_t cols = 1;
+  for (const std::int64_t size : shape.dims().subspan(1)) cols *= size;
+  return cols;
 }
 
 }  // namespace
@@ -48,15 +58,17 @@ const JsonValue* FileSource::take(const char* field, JsonValue::Kind kind, const
   return found;
 }
 
-std::optional<std::int64_t> FileSource::stated_size(const char* field) {
-  constexpr const char* kSizes = "an integer of 0 or more";
-  const JsonValue* found = take(field, JsonValue::Kind::number, kSizes);
-  if (!found) return std::nullopt;
-  if (!found->whole) fail({needs_text(field, *found, kSizes)});
-  if (*found->whole > static_cast<std::uint64_t>(kMaxSize)) {
-    fail({"has ", field, " ", found->text, "; at most ", kMaxSize, " is accepted"});
+std::int64_t FileSource::whole(const char* field, const JsonValue& number) {
+  if (!number.whole) fail({needs_text(field, number, kSizes)});
+  if (*number.whole > static_cast<std::uint64_t>(kMaxSize)) {
+    fail({"has ", field, " ", number.text, "; at most ", kMaxSize, " is accepted"});
   }
-  return static_cast<std::int64_t>(*found->whole);
+  return static_cast<std::int64_t>(*number.whole);
+}
+
+std::optional<std::int64_t> FileSource::stated_size(const char* field) {
+  const JsonValue* found = take(field, JsonValue::Kind::number, kSizes);
+  return found ? std::optional(whole(field, *found)) : std::nullopt;
 }
 
 std::optional<bool> FileSource::stated_flag(const char* field) {
@@ -64,10 +76,10 @@ std::optional<bool> FileSource::stated_flag(const char* field) {
   return found ? std::optional(found->truth) : std::nullopt;
 }
 
-std::int64_t FileSource::size(const char* field, const std::string& tensor, std::size_t dimension) {
+std::int64_t FileSource::size(const char* field, const std::string& tensor, std::size_t dimension, std::size_t rank) {
   if (const std::optional<std::int64_t> stated = stated_size(field)) return *stated;
   if (spec_.unstated == Unstated::defaults) fail({"has no ", field});
-  return matrix(tensor)[dimension];
+  return shape_of(tensor, rank)[dimension];
 }
 
 std::int64_t FileSource::size(const char* field, std::int64_t by_default, std::int64_t shown) {
@@ -77,6 +89,7 @@ std::int64_t FileSource::size(const char* field, std::int64_t by_default, std::i
 bool FileSource::flag(const char* field, bool by_default, const std::string& tensor) {
   const bool shown = has(tensor);
   const bool value = stated_flag(field).value_or(spec_.unstated == Unstated::defaults ? by_default : shown);
+  if (has_fold() && tensor == kFoldedBias) return true;
   if (!value && shown) fail({"has ", field, " false, but there is a tensor ", quoted(tensor)});
   return value;
 }
@@ -91,6 +104,28 @@ std::size_t FileSource::choice(const char* field, std::span<const std::string_vi
   const auto found = std::ranges::find(accepted, stated->text);
   if (found == accepted.end()) fail({needs_text(field, *stated, words.c_str())});
   return static_cast<std::size_t>(found - accepted.begin());
+}
+
+double FileSource::number(const char* field, double by_default) {
+  constexpr const char* kNumbers = "a finite number";
+  const JsonValue* found = take(field, JsonValue::Kind::number, kNumbers);
+  if (!found) return by_default;
+  double value = 0;
+  const char* end = found->text.data() + found->text.size();
+  if (std::from_chars(found->text.data(), end, value).ec != std::errc()) fail({needs_text(field, *found, kNumbers)});
+  return value;
+}
+
+std::vector<std::int64_t> FileSource::list(const char* field) {
+  constexpr const char* kLists = "a list of integers of 0 or more";
+  const JsonValue* found = take(field, JsonValue::Kind::array, kLists);
+  if (!found) fail({"has no ", field});
+  std::vector<std::int64_t> values;
+  for (const JsonValue& item : found->items) {
+    if (item.kind != JsonValue::Kind::number) fail({needs_text(field, *found, kLists)});
+    values.push_back(whole(field, item));
+  }
+  return values;
 }
 
 void FileSource::ignore(const char* field) {
@@ -112,6 +147,11 @@ void FileSource::check_fields() const {
 }
 
 std::array<std::int64_t, 2> FileSource::matrix(const std::string& tensor) const {
+  const std::vector<std::int64_t>& shape = shape_of(tensor, 2);
+  return {shape[0], shape[1]};
+}
+
+const std::vector<std::int64_t>& FileSource::shape_of(const std::string& tensor, std::size_t rank) const {
   const StoredTensor* found = find(tensor);
   const std::string why =
       recognizing() ? "needs a matrix " + quoted(tensor) : "leaves its sizes to the tensor " + quoted(tensor);
@@ -120,12 +160,15 @@ std::array<std::int64_t, 2> FileSource::matrix(const std::string& tensor) const 
     if (!note.empty()) fail({"is not complete in the file: ", note});
     fail({why, ", which is not in the file"});
   }
-  if (found->shape.size() != 2) fail({why, ", whose shape is ", list_text(found->shape), "; a matrix is expected"});
+  if (found->shape.size() != rank) {
+    const std::string expected = rank == 2 ? "a matrix is" : join_text({rank, " dimensions are"});
+    fail({why, ", whose shape is ", list_text(found->shape), "; ", expected, " expected"});
+  }
   for (const std::int64_t size : found->shape) {
     if (size <= kMaxSize) continue;
     fail({"has the size ", size, " in its tensor ", quoted(tensor), "; at most ", kMaxSize, " is accepted"});
   }
-  return {found->shape[0], found->shape[1]};
+  return found->shape;
 }
 
 const StoredTensor& FileSource::take_tensor(const std::string& tensor, const std::vector<std::int64_t>& shape) {
@@ -154,14 +197,16 @@ bool FileSource::is_quantized(const StoredTensor& weight) {
   return tensors_ != Tensors::recognize && weight.dtype == "I8";
 }
 
-Weight FileSource::weight(const std::string& tensor, std::int64_t rows, std::int64_t cols) {
+Weight FileSource::weight(const std::string& tensor, const Shape& shape) {
+  const std::int64_t rows = shape[0], cols = columns(shape);
   // A matrix of no columns has no bytes in the file that would bound its rows, for which layers take memory.
   if (cols == 0 && rows > static_cast<std::int64_t>(kMaxK)) {
     fail({"has ", rows, " rows of no columns; at most ", kMaxK, " are accepted"});
   }
-  const StoredTensor& stored = take_tensor(tensor, {rows, cols});
+  const StoredTensor& stored = take_tensor(tensor, {shape.dims().begin(), shape.dims().end()});
   if (!quantized_) quantized_ = is_quantized(stored);
   if (*quantized_) {
+    if (has_fold()) fail({"is int8, and ", in_quotes(spec_.folds[0].name), " can only be folded into float weights"});
     if (tensors_ == Tensors::read) return int8_weight(tensor, stored);
     used_.insert(file_.names.stored_name(spec_.prefix + tensor + kScaleSuffix));
     return {};
@@ -172,12 +217,46 @@ Weight FileSource::weight(const std::string& tensor, std::int64_t rows, std::int
     const auto width = static_cast<std::uint64_t>(cols);
     read(tensor, stored, static_cast<std::uint64_t>(first) * width, {out, static_cast<std::uint64_t>(count) * width});
   });
+  if (has_fold()) floats = floats.with_rows_scaled(fold(rows).scale);
   if (!quantize_) return floats;
   return Weight::quantizing(std::move(floats),
                             spec_.kind->quantizes_activations ? quantize_->scheme : Scheme::per_row());
 }
 
+void FileSource::ignore_tensor(const std::string& tensor) {
+  if (has(tensor)) used_.insert(file_.names.stored_name(spec_.prefix + tensor));
+}
+
+const ChannelAffine& FileSource::fold(std::int64_t channels) {
+  if (fold_) return *fold_;
+  const auto count = static_cast<std::size_t>(channels);
+  ChannelAffine all{std::vector<double>(count, 1.0), std::vector<double>(count, 0.0)};
+  for (const LayerSpec& spec : spec_.folds) {
+    FileSource source(file_, spec, tensors_);
+    const ChannelAffine next = spec.kind->fold(source);
+    source.check_fields();
+    if (next.scale.size() != count)
+      source.fail({"has ", next.scale.size(), " channels behind ", in_quotes(spec_.name), ", which has ", channels});
+    for (std::size_t i = 0; i < count; ++i) {
+      all.scale[i] *= next.scale[i];
+      all.shift[i] = all.shift[i] * next.scale[i] + next.shift[i];
+    }
+    used_.insert(source.used().begin(), source.used().end());
+  }
+  return fold_.emplace(std::move(all));
+}
+
 Tensor FileSource::floats(const std::string& tensor, const Shape& shape) {
+  if (!has_fold() || tensor != kFoldedBias) return stored_floats(tensor, shape);
+  Tensor values = has(tensor) ? stored_floats(tensor, shape) : Tensor(shape);
+  if (tensors_ != Tensors::read) return values;
+  const ChannelAffine& affine = fold(shape[0]);
+  for (std::size_t i = 0; i < values.data.size(); ++i)
+    values.data[i] = static_cast<float>(static_cast<double>(values.data[i]) * affine.scale[i] + affine.shift[i]);
+  return values;
+}
+
+Tensor FileSource::stored_floats(const std::string& tensor, const Shape& shape) {
   const StoredTensor& stored = take_tensor(tensor, {shape.dims().begin(), shape.dims().end()});
   check_float_dtype(tensor, stored);
   if (tensors_ != Tensors::read) return {};
@@ -203,7 +282,7 @@ Weight FileSource::int8_weight(const std::string& tensor, const StoredTensor& st
   if (stored.dtype != "I8") {
     fail_bad_file(file_.file.what(), {"tensor ", quoted(tensor), " has dtype ", stored.dtype, "; expected I8"});
   }
-  const std::int64_t rows = stored.shape[0], cols = stored.shape[1];
+  const std::int64_t rows = stored.shape[0], cols = columns(Shape(stored.shape));
   const std::string scale = tensor + kScaleSuffix;
   // One scale a row or one in all; layers take either, whatever scheme made them.
   const StoredTensor* found = find(scale);

@@ -37,16 +37,21 @@ class FileSource final : public LayerSource {
   FileSource(const LayerFile& file, const LayerSpec& spec, Tensors tensors);
 
   bool states(const char* field) const override { return spec_.stated.find(field) != nullptr; }
-  std::int64_t size(const char* field, const std::string& tensor, std::size_t dimension) override;
+  std::int64_t size(const char* field, const std::string& tensor, std::size_t dimension, std::size_t rank) override;
   std::int64_t size(const char* field, std::int64_t by_default, std::int64_t shown) override;
   bool flag(const char* field, bool by_default, const std::string& tensor) override;
   bool flag(const char* field, bool by_default) override;
   std::size_t choice(const char* field, std::span<const std::string_view> accepted) override;
+  double number(const char* field, double by_default) override;
+  std::vector<std::int64_t> list(const char* field) override;
   void ignore(const char* field) override;
 
+  bool has_fold() const override { return !spec_.folds.empty(); }
   bool has(const std::string& tensor) const override { return find(tensor) != nullptr; }
   std::array<std::int64_t, 2> matrix(const std::string& tensor) const override;
-  Weight weight(const std::string& tensor, std::int64_t rows, std::int64_t cols) override;
+  void ignore_tensor(const std::string& tensor) override;
+  using LayerSource::weight;
+  Weight weight(const std::string& tensor, const Shape& shape) override;
   Tensor floats(const std::string& tensor, const Shape& shape) override;
   std::vector<std::string> others() const override;
 
@@ -64,6 +69,7 @@ class FileSource final : public LayerSource {
 
  private:
   const JsonValue* take(const char* field, JsonValue::Kind kind, const char* accepted);
+  std::int64_t whole(const char* field, const JsonValue& number);
   std::optional<std::int64_t> stated_size(const char* field);
   std::optional<bool> stated_flag(const char* field);
   bool is_quantized(const StoredTensor& weight);
@@ -71,16 +77,23 @@ class FileSource final : public LayerSource {
 
   const StoredTensor* find(const std::string& tensor) const { return file_.names.find(spec_.prefix + tensor); }
   std::string quoted(const std::string& tensor) const;
+  /// The shape of a tensor that must be there with that many dimensions, each at most kMaxSize.
+  const std::vector<std::int64_t>& shape_of(const std::string& tensor, std::size_t rank) const;
+  Tensor stored_floats(const std::string& tensor, const Shape& shape);
   const StoredTensor& take_tensor(const std::string& tensor, const std::vector<std::int64_t>& shape);
   Weight int8_weight(const std::string& tensor, const StoredTensor& stored);
   void check_float_dtype(const std::string& tensor, const StoredTensor& stored) const;
   void read(const std::string& tensor, const StoredTensor& stored, std::uint64_t first, std::span<float> out) const;
+
+  /// All layers that are folded into this one, as one; of `channels` each.
+  const ChannelAffine& fold(std::int64_t channels);
 
   const LayerFile& file_;
   const LayerSpec& spec_;
   Tensors tensors_;
   const QuantizeOptions* quantize_;  ///< how matrices that are float in the file are quantized; null: they are not
   std::optional<bool> quantized_;    ///< in the file; of all of the layer's matrices, as of the first
+  std::optional<ChannelAffine> fold_;
   std::set<std::string> taken_{"kind", "name"};
   std::set<std::string> used_;
 };

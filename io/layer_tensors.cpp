@@ -1,21 +1,38 @@
 #include "io/layer_tensors.h"
 
+#include <mutex>
+
 #include "io/text.h"
 
 namespace bytegate::detail {
 
-LayerPtr LayerReader::read(const LayerSpec& spec) {
-  FileSource source(file_, spec, FileSource::Tensors::read);
+namespace {
+
+/// Adds the tensors of the file that the layer is made of to `used`, which the mutex protects.
+LayerPtr read_layer(const LayerFile& file, const LayerSpec& spec, std::mutex& mutex, std::set<std::string>& used) {
+  FileSource source(file, spec, FileSource::Tensors::read);
   try {
     LayerPtr layer = spec.kind->make(source);
     source.check_fields();
-    used_.insert(source.used().begin(), source.used().end());
+    const std::lock_guard lock(mutex);
+    for (const std::string& name : source.used()) used.insert(name);
     return layer;
   } catch (const Error& error) {
     // What a layer refuses is the file's fault here; what the choice of a backend refuses is not.
     if (error.code() != ErrorCode::invalid_argument && error.code() != ErrorCode::shape_mismatch) throw;
-    fail_bad_file(file_.file.what(), {"layer ", in_quotes(spec.name), ": ", error.what()});
+    fail_bad_file(file.file.what(), {"layer ", in_quotes(spec.name), ": ", error.what()});
   }
+}
+
+}  // namespace
+
+std::vector<NamedLayer> LayerReader::read(const std::vector<LayerSpec>& specs, int num_threads) {
+  std::vector<NamedLayer> layers;
+  for (const LayerSpec& spec : specs) layers.push_back({spec.name, nullptr});
+  std::mutex mutex;
+  for_each_layer(specs.size(), num_threads,
+                 [&](std::size_t i) { layers[i].layer = read_layer(file_, specs[i], mutex, used_); });
+  return layers;
 }
 
 std::vector<std::string> LayerReader::unused() const {
@@ -56,7 +73,8 @@ class LayerWriter final : public LayerVisitor {
   }
 
   void weight(const std::string& name, const Weight& weight) override {
-    const std::int64_t shape[] = {weight.rows(), weight.cols()};
+    const Shape tensor = weight.shape();
+    const std::span<const std::int64_t> shape = tensor.dims();
     if (!weight.quantized()) return writer_.add(prefix_ + name, "F32", shape, rows_of<float>(weight));
     const std::int64_t scales[] = {static_cast<std::int64_t>(weight.scales().size())};
     writer_.add(prefix_ + name, "I8", shape, rows_of<std::int8_t>(weight));

@@ -16,8 +16,9 @@ class LayerReader {
  public:
   explicit LayerReader(const LayerFile& file) : file_(file) {}
 
-  /// Throws Error (bad_file).
-  LayerPtr read(const LayerSpec& spec);
+  /// A layer for each spec, made on `num_threads` threads. Throws Error (bad_file; invalid_argument for a number of
+  /// threads that is not 1 to 256).
+  std::vector<NamedLayer> read(const std::vector<LayerSpec>& specs, int num_threads);
 
   /// Stored tensors that no layer read so far has used under any of their names.
   std::vector<std::string> unused() const;

@@ -86,13 +86,11 @@ Sequential load_model(const SafetensorsFile& file, const LoadOptions& options) {
   Plan plan = detail::model_plan(layer_file, metadata, options);
   LayerReader reader(layer_file);
   Sequential model(options.name.empty() ? metadata.name : options.name);
-  for (const LayerSpec& spec : plan.layers) {
-    LayerPtr layer = reader.read(spec);
-    try {
-      model.add(spec.name, std::move(layer));
-    } catch (const Error& error) {
-      fail_bad_file(file.what(), {error.what()});
-    }
+  std::vector<NamedLayer> layers = reader.read(plan.layers, options.num_threads);
+  try {
+    for (NamedLayer& layer : layers) model.add(std::move(layer.name), std::move(layer.layer));
+  } catch (const Error& error) {
+    fail_bad_file(file.what(), {error.what()});
   }
   check_all_used(reader, file, plan, options);
   if (options.quantize) options.quantize->validate(model.layers());
@@ -115,7 +113,7 @@ StateDict load_state_dict(const SafetensorsFile& file, const LoadOptions& option
   Plan plan = detail::state_dict_plan(layer_file, metadata, options);
   StateDict result;
   LayerReader reader(layer_file);
-  for (const LayerSpec& spec : plan.layers) result.layers.push_back({spec.name, reader.read(spec)});
+  result.layers = reader.read(plan.layers, options.num_threads);
   if (options.quantize) options.quantize->validate(result.layers);
   result.tensor_prefixes = prefixes_of(plan);
   result.others = reader.unused();

@@ -23,13 +23,18 @@ std::string notes_text(const std::vector<std::string>& notes) {
 /// Finds the tensors of each layer, whose names the architecture may give with the wrappers or without.
 void find_prefixes(std::vector<LayerSpec>& specs, const TensorNames& names) {
   const auto has_tensors = [](const LayerSpec& spec) { return spec.kind->has_tensors; };
-  for (LayerSpec& spec : specs) {
+  const auto find_prefix = [&](LayerSpec& spec) {
     const bool whole = has_tensors(spec) || spec.name.starts_with(names.prefix());
     spec.prefix = whole ? names.layer_prefix(spec.name) : names.prefix() + spec.name + '.';
+  };
+  for (LayerSpec& spec : specs) {
+    find_prefix(spec);
+    std::ranges::for_each(spec.folds, find_prefix);
   }
   // The state dict of a lone module has no prefix; an architecture of one layer with tensors finds them there too.
   if (std::ranges::count_if(specs, has_tensors) != 1) return;
   LayerSpec& lone = *std::ranges::find_if(specs, has_tensors);
+  if (!lone.folds.empty()) return;
   if (names.any_begins_with(lone.prefix)) return;
   if (std::optional<std::string> prefix = names.nameless_prefix()) lone.prefix = std::move(*prefix);
 }

@@ -15,10 +15,14 @@ namespace bytegate::kernels {
 /// all lanes.
 ///   load, store              of any alignment
 ///   load_first, store_first  the first n lanes, 0 < n < width; no memory behind them is touched, the other lanes are
-///   loaded as 0 fma(a, b, c)             a * b + c, rounded once min, max                 a < b ? a : b and a > b ? a
-///   : b: the second operand when either is NaN or both are zero reduce_add               in any order: the kernels ask
-///   only whether the sum is NaN to_float                 rounded half to even float_mr                 rows of a tile
-///   of the float product
+///                            loaded as 0
+///   fma(a, b, c)             a * b + c, rounded once
+///   min, max                 a < b ? a : b and a > b ? a : b: the second operand when either is NaN or both are zero
+///   reduce_add               in any order: the kernels ask only whether the sum is NaN
+///   to_float                 rounded half to even
+///   float_mr                 rows of a tile of the float product
+///   NanTest                  optional, in place of SumNanTest (quantize.h): take(v, w) of two vectors; a.found(b):
+///                            whether a or b took a NaN. Infinity may count as NaN
 template <class V>
 concept VectorIsa = requires(typename V::F f, typename V::I i, const float* in, float* out,
                              const std::int32_t* integers, std::size_t n) {
@@ -48,11 +52,12 @@ concept VectorIsa = requires(typename V::F f, typename V::I i, const float* in, 
 /// The exact int8 product of a backend, on top of its vectors.
 ///   mr, block_channels, kr, lhs_size   as in Kernels and PackedLayout
 ///   activation_bias                    subtracted from activations 0..255 when they are staged: 128 for signed
-///   products, else 0 store_quantized(q, v, zp)          q = clamp(round_half_even(v) + zp, 0, 255) - activation_bias,
-///   `width` times lhs_size bytes;
-///                                      |v| is at most 2^22
+///                                      products, else 0
+///   store_quantized(q, v, zp)          q = clamp(round_half_even(v) + zp, 0, 255) - activation_bias, `width` times
+///                                      lhs_size bytes; |v| is at most 256
+///   store_four_quantized(q, v0, v1, v2, v3, zp)   optional: the same of four vectors, one behind the other
 ///   Tile<rows, vectors>                the sums of `rows` rows by `vectors` vectors of channels: kernels::DotTile or
-///   the backend's own
+///                                      the backend's own
 ///     run(lhs, stride, panel, rhs)     sums over the whole of k; lhs is the first row, panel the panel's first weight
 ///     sum<r, v>()                      of row r and vector v, of staged activations by weights
 template <class P>

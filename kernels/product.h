@@ -57,7 +57,7 @@ struct DotTile {
         [&]<int i>() BYTEGATE_LAMBDA { sums[i / (rows * count)][i / count % rows][i % count] = I(0); });
     const auto* a = static_cast<const std::uint8_t*>(lhs);
     const auto* w = static_cast<const std::int8_t*>(panel);
-    std::size_t groups = rhs.k_groups;
+    std::size_t groups = (rhs.k + P::kr - 1) / P::kr;  // without the padding of a k_block
     for (; groups >= chains; groups -= chains, a += chains * lhs_group, w += chains * group) {
       static_for<chains>([&]<int c>() BYTEGATE_LAMBDA {
         step<first, count, c>(sums, a + c * lhs_group, stride, w + c * group, block);
@@ -92,12 +92,29 @@ struct DotTile {
   }
 };
 
-/// y = fma(float(acc), sx * sw, addend), acc = sum qx * qw - zx * sum qw.
+/// What makes a float of the sums of one row.
+template <class P>
+struct RowDequantizer {
+  using F = typename P::F;
+  using I = typename P::I;
+  F scale;
+  I correction;
+
+  RowDequantizer() = default;
+  explicit BYTEGATE_INLINE RowDequantizer(const RowScale& row)
+      : scale(row.scale), correction(P::activation_bias - row.zero_point) {}
+
+  /// fma(float(acc), sx * sw, addend), acc = sum qx * qw - zx * sum qw
+  BYTEGATE_INLINE F value(I sum, I weight_sums, F weight_scales, F addend) const {
+    return P::fma(P::to_float(sum + correction * weight_sums), scale * weight_scales, addend);
+  }
+};
+
+/// int8 rows by int8 weights, exact in int32, then floats by RowDequantizer.
 template <class P>
 struct QuantizedProduct {
   using Isa = P;
   using F = typename P::F;
-  using I = typename P::I;
   static constexpr int mr = P::mr;
 
   template <int vectors>
@@ -108,22 +125,17 @@ struct QuantizedProduct {
   template <int rows, int vectors>
   struct Tile {
     typename P::template Tile<rows, vectors> tile;
-    F scale[rows];
-    I correction[rows];
+    RowDequantizer<P> dequantizer[rows];
 
     BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs) {
       tile.run(static_cast<const std::uint8_t*>(lhs.data) + m * lhs.stride, lhs.stride, panel, rhs);
-      static_for<rows>([&]<int r>() BYTEGATE_LAMBDA {
-        scale[r] = F(lhs.scales[m + r].scale);
-        correction[r] = I(P::activation_bias - lhs.scales[m + r].zero_point);
-      });
+      static_for<rows>([&]<int r>() BYTEGATE_LAMBDA { dequantizer[r] = RowDequantizer<P>(lhs.scales[m + r]); });
     }
 
     /// n: the channel of the vector's first lane.
     template <int r, int v>
     BYTEGATE_INLINE F value(const PackedMatrix& rhs, std::size_t n, F addend) const {
-      const I acc = tile.template sum<r, v>() + correction[r] * P::load(rhs.sums + n);
-      return P::fma(P::to_float(acc), scale[r] * P::load(rhs.scales + n), addend);
+      return dequantizer[r].value(tile.template sum<r, v>(), P::load(rhs.sums + n), P::load(rhs.scales + n), addend);
     }
   };
 };

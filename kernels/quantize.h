@@ -11,23 +11,63 @@
 
 namespace bytegate::kernels {
 
-/// lo = min(0, x...), hi = max(0, x...), both NaN if any x is NaN or infinite.
+/// Whether one of the values that it took is NaN: sums of x * 0 are NaN exactly if an x is NaN or infinite.
+template <VectorIsa Isa>
+struct SumNanTest {
+  using F = typename Isa::F;
+  F first = F(0.0f), second = F(0.0f);
+
+  BYTEGATE_INLINE void take(F v, F w) {
+    first = Isa::fma(v, F(0.0f), first);
+    second = Isa::fma(w, F(0.0f), second);
+  }
+  BYTEGATE_INLINE bool found(const SumNanTest& other) const {
+    const float nan = Isa::reduce_add((first + second) + (other.first + other.second));  // 0 or NaN
+    return nan != nan;
+  }
+};
+
+/// Isa::NanTest where there is one.
+template <VectorIsa Isa>
+struct NanTestOf {
+  using Type = SumNanTest<Isa>;
+};
+template <VectorIsa Isa>
+requires requires { typename Isa::NanTest; }
+struct NanTestOf<Isa> {
+  using Type = typename Isa::NanTest;
+};
+
+/// lo = min(0, x...), hi = max(0, x...), both NaN if any x is NaN or infinite. Four vectors at a time, in chains of
+/// operations of their own: one chain would wait for the latency of each operation.
 template <VectorIsa Isa>
 BYTEGATE_INLINE RowRange find_range(const float* x, std::size_t n) {
   using F = typename Isa::F;
+  constexpr std::size_t w = Isa::width;
   const F zero = F(0.0f);
-  F lo = zero, hi = zero, bad = zero;  // bad: sum of x * 0, which is NaN exactly if an x is not finite
-  const auto take = [&](F v) BYTEGATE_LAMBDA {
-    lo = Isa::min(v, lo);
-    hi = Isa::max(v, hi);
-    bad = Isa::fma(v, zero, bad);
+  F lo[4] = {zero, zero, zero, zero}, hi[4] = {zero, zero, zero, zero};
+  typename NanTestOf<Isa>::Type bad[2];
+  const auto take = [&]<int c>(F v) BYTEGATE_LAMBDA {
+    lo[c] = Isa::min(v, lo[c]);
+    hi[c] = Isa::max(v, hi[c]);
+  };
+  const auto take_two = [&]<int c>(F v0, F v1) BYTEGATE_LAMBDA {
+    take.template operator()<2 * c>(v0);
+    take.template operator()<2 * c + 1>(v1);
+    bad[c].take(v0, v1);
   };
   std::size_t i = 0;
-  for (; i + Isa::width <= n; i += Isa::width) take(Isa::load(x + i));
-  if (i < n) take(Isa::load_first(x + i, n - i));
-  const float nan = Isa::reduce_add(bad);  // 0 or NaN
-  if (nan != nan) return {__builtin_nanf(""), __builtin_nanf("")};
-  return {Isa::reduce_min(lo), Isa::reduce_max(hi)};
+  for (; i + 4 * w <= n; i += 4 * w) {
+    take_two.template operator()<0>(Isa::load(x + i), Isa::load(x + i + w));
+    take_two.template operator()<1>(Isa::load(x + i + 2 * w), Isa::load(x + i + 3 * w));
+  }
+  for (; i + w <= n; i += w) take_two.template operator()<0>(Isa::load(x + i), zero);
+  if (i < n) take_two.template operator()<1>(Isa::load_first(x + i, n - i), zero);
+  const RowRange range = {Isa::reduce_min(Isa::min(Isa::min(lo[0], lo[1]), Isa::min(lo[2], lo[3]))),
+                          Isa::reduce_max(Isa::max(Isa::max(hi[0], hi[1]), Isa::max(hi[2], hi[3])))};
+  if (bad[0].found(bad[1]) || range.lo < -FLT_MAX || range.hi > FLT_MAX)
+    return {__builtin_nanf(""), __builtin_nanf("")};
+  return range;
 }
 
 template <VectorIsa Isa>
@@ -78,36 +118,46 @@ BYTEGATE_INLINE void quantize_row(const float* x, std::size_t cols, const RowQua
   using F = typename Isa::F;
   const auto inverse = F(quantizer.inverse);
   const auto zero_point = typename Isa::I(quantizer.scale.zero_point);
-  const auto store = [&](std::size_t i, F v) BYTEGATE_LAMBDA {
+  const auto scaled = [&](F v) BYTEGATE_LAMBDA {
     v = v * inverse;
     if constexpr (fixed) v = saturated<Isa>(v);
-    Isa::store_quantized(q + i * Isa::lhs_size, v, zero_point);
+    return v;
   };
   std::size_t i = 0;
-  for (; i + Isa::width <= cols; i += Isa::width) store(i, Isa::load(x + i));
-  if (i < cols)
-    store(i, Isa::load_first(x + i, cols - i));  // a whole vector fits: the stride is a multiple of 64 bytes
+  if constexpr (requires(F v) { Isa::store_four_quantized(q, v, v, v, v, zero_point); }) {
+    for (; i + 4 * Isa::width <= cols; i += 4 * Isa::width) {
+      F v[4];
+      static_for<4>([&]<int j>() BYTEGATE_LAMBDA { v[j] = scaled(Isa::load(x + i + j * Isa::width)); });
+      Isa::store_four_quantized(q + i * Isa::lhs_size, v[0], v[1], v[2], v[3], zero_point);
+    }
+  }
+  for (; i + Isa::width <= cols; i += Isa::width)
+    Isa::store_quantized(q + i * Isa::lhs_size, scaled(Isa::load(x + i)), zero_point);
+  if (i < cols)  // a whole vector fits: the stride is a multiple of 64 bytes
+    Isa::store_quantized(q + i * Isa::lhs_size, scaled(Isa::load_first(x + i, cols - i)), zero_point);
 }
 
 template <Int8Product Isa>
 void quantize_rows(const FloatRows* x, const RowRange* ranges, const RowScale* fixed_scale, float fixed_inverse,
                    StagedRows* out) {
-  for (std::size_t r = 0; r < x->rows; ++r) {
-    const float* row = x->data + r * x->stride;
-    auto* q = static_cast<std::uint8_t*>(out->data) + r * out->stride;
-    RowQuantizer quantizer;
-    if (fixed_scale) {
-      quantizer = {*fixed_scale, fixed_inverse};
-    } else {
-      quantizer = quantizer_of<Isa>(ranges ? ranges[r] : find_range<Isa>(row, x->cols));
-    }
-    out->scales[r] = quantizer.scale;
+  const FloatRows in = *x;
+  const auto row = [&](std::size_t r) BYTEGATE_LAMBDA { return in.data + r * in.stride; };
+  RowQuantizer quantizer{}, next{};
+  if (fixed_scale) next = {*fixed_scale, fixed_inverse};
+  // The quantizer of a row is computed before the row in front of it is written: its reductions and divisions, each
+  // of which waits for the one before, then overlap with that.
+  for (std::size_t r = 0; r <= in.rows; ++r) {
+    quantizer = next;
+    if (!fixed_scale && r < in.rows) next = quantizer_of<Isa>(ranges ? ranges[r] : find_range<Isa>(row(r), in.cols));
+    if (r == 0) continue;
+    auto* q = static_cast<std::uint8_t*>(out->data) + (r - 1) * out->stride;
+    out->scales[r - 1] = quantizer.scale;
     if (quantizer.scale.scale != quantizer.scale.scale) {  // the row's outputs are all NaN whatever q is
-      std::memset(q, 0, x->cols * Isa::lhs_size);
+      std::memset(q, 0, in.cols * Isa::lhs_size);
     } else if (fixed_scale) {
-      quantize_row<Isa, true>(row, x->cols, quantizer, q);
+      quantize_row<Isa, true>(row(r - 1), in.cols, quantizer, q);
     } else {
-      quantize_row<Isa, false>(row, x->cols, quantizer, q);
+      quantize_row<Isa, false>(row(r - 1), in.cols, quantizer, q);
     }
   }
 }

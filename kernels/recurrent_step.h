@@ -17,11 +17,39 @@ namespace bytegate::kernels {
 /// Rows whose h ranges are tracked at once; more rows are taken in blocks of this many.
 constexpr std::size_t kStepRows = 64;
 
-/// Per row, lane by lane, the range of the h values written so far.
+/// The range of one row; both ends are NaN if lo holds one.
 template <class Isa>
-struct StepRanges {
-  alignas(64) float lo[kStepRows * Isa::width];
-  alignas(64) float hi[kStepRows * Isa::width];
+BYTEGATE_INLINE RowRange step_range(typename Isa::F lo, typename Isa::F hi) {
+  const float nan = Isa::reduce_add(lo * typename Isa::F(0.0f));  // 0 or NaN
+  if (nan != nan) return {nan, nan};
+  return {Isa::reduce_min(lo), Isa::reduce_max(hi)};
+}
+
+/// Of rows [first, last), at most kStepRows, lane by lane the range of the h values written so far.
+template <class Isa>
+class StepRanges {
+ public:
+  StepRanges(std::size_t first, std::size_t last) : first_(first), last_(last) {
+    for (std::size_t i = 0; i < (last - first) * Isa::width; i += Isa::width) {
+      Isa::store(lo_ + i, typename Isa::F(0.0f));
+      Isa::store(hi_ + i, typename Isa::F(0.0f));
+    }
+  }
+
+  BYTEGATE_INLINE float* lo_of(std::size_t row) { return lo_ + (row - first_) * Isa::width; }
+  BYTEGATE_INLINE float* hi_of(std::size_t row) { return hi_ + (row - first_) * Isa::width; }
+
+  BYTEGATE_INLINE void store(const RecurrentStepArgs& a) {
+    if (!a.ranges) return;
+    for (std::size_t row = first_; row < last_; ++row) {
+      a.ranges[row] = step_range<Isa>(Isa::load(lo_of(row)), Isa::load(hi_of(row)));
+    }
+  }
+
+ private:
+  alignas(64) float lo_[kStepRows * Isa::width];
+  alignas(64) float hi_[kStepRows * Isa::width];
+  std::size_t first_, last_;
 };
 
 /// The panels of a step in the order that it takes them.
@@ -96,14 +124,6 @@ __attribute__((noinline)) void step_units(const RecurrentStepArgs& a, std::size_
   }
 }
 
-/// The range of one row; both ends are NaN if lo holds one.
-template <class Isa>
-BYTEGATE_INLINE RowRange step_range(typename Isa::F lo, typename Isa::F hi) {
-  const float nan = Isa::reduce_add(lo * typename Isa::F(0.0f));  // 0 or NaN
-  if (nan != nan) return {nan, nan};
-  return {Isa::reduce_min(lo), Isa::reduce_max(hi)};
-}
-
 /// One row. The sums of several panels come before the activations of any: the accumulators are free then, and the
 /// activations, each a long chain of dependent operations, overlap.
 template <class Product, class Cell>
@@ -127,14 +147,9 @@ template <class Product, class Cell>
 void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t row_count) {
   using Isa = typename Product::Isa;
   using F = typename Isa::F;
-  constexpr std::size_t w = Isa::width;
-  StepRanges<Isa> ranges;
-  for (std::size_t i = 0; i < row_count * w; i += w) {
-    Isa::store(ranges.lo + i, F(0.0f));
-    Isa::store(ranges.hi + i, F(0.0f));
-  }
+  StepRanges<Isa> ranges(first_row, first_row + row_count);
   if (row_count == 1) {
-    step_one_row<Product, Cell>(a, first_row, ranges.lo, ranges.hi);
+    step_one_row<Product, Cell>(a, first_row, ranges.lo_of(first_row), ranges.hi_of(first_row));
   } else {
     // Two rows or more, as even as possible in tiles of at most three or more: none has one row.
     constexpr int least = Product::mr >= 3 ? 2 : 1;
@@ -143,17 +158,15 @@ void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t r
       const std::size_t panel = sweep.panel(i);
       for_each_tile<Product::mr, least>(row_count, [&]<int rows>(std::size_t m) BYTEGATE_LAMBDA {
         F gates[rows][Cell::gates];
-        step_gates_apart<Product, rows, Cell::gates, Cell::own_bias>(
-            a, first_row + m, panel, step_input<Isa, Cell>(a, first_row + m, panel), gates);
-        step_units<Isa, Cell>(a, first_row + m, panel, gates, computed_here(std::size_t{rows}), ranges.lo + m * w,
-                              ranges.hi + m * w);
+        const std::size_t row = first_row + m;
+        step_gates_apart<Product, rows, Cell::gates, Cell::own_bias>(a, row, panel,
+                                                                     step_input<Isa, Cell>(a, row, panel), gates);
+        step_units<Isa, Cell>(a, row, panel, gates, computed_here(std::size_t{rows}), ranges.lo_of(row),
+                              ranges.hi_of(row));
       });
     }
   }
-  if (!a.ranges) return;
-  for (std::size_t r = 0; r < row_count; ++r) {
-    a.ranges[first_row + r] = step_range<Isa>(Isa::load(ranges.lo + r * w), Isa::load(ranges.hi + r * w));
-  }
+  ranges.store(a);
 }
 
 template <class Product, class Cell>

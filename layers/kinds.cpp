@@ -19,6 +19,8 @@ void check_lone_matrix(const LayerSource& source, std::int64_t rows, std::int64_
   }
 }
 
+LayerPtr own(const Layer* layer) { return LayerPtr(layer); }
+
 std::string qscheme(const Scheme& scheme) {
   return scheme.per_channel() ? "per_channel_symmetric" : "per_tensor_symmetric";
 }
@@ -38,7 +40,8 @@ LayerPtr in_usual_environment(LayerSource& source) {
 
 std::span<const LayerKind> layer_kinds() noexcept {
   using namespace detail;
-  // name, title, has tensors, quantized by default, quantizes activations, make, outline, mark, name hint
+  // name, title, has tensors, quantized by default, quantizes activations, make, outline, mark, name hint, takes fold,
+  // fold
   static constexpr std::array kKinds{
       LayerKind{"embedding", "an Embedding", true, false, false, in_usual_environment<make_embedding>,
                 outline_embedding, "weight", "emb"},
@@ -51,9 +54,30 @@ std::span<const LayerKind> layer_kinds() noexcept {
                 "weight_ih"},
       LayerKind{"rnn_cell", "an RNNCell", true, true, true, in_usual_environment<make_rnn_cell>, outline_rnn_cell,
                 "weight_ih"},
-      LayerKind{"linear", "a Linear", true, true, true, in_usual_environment<make_linear>, outline_linear, "weight"},
+      LayerKind{"linear",
+                "a Linear",
+                true,
+                true,
+                true,
+                in_usual_environment<make_linear>,
+                outline_linear,
+                "weight",
+                {},
+                true},
+      LayerKind{"conv1d", "a Conv1d", true, true, true, in_usual_environment<make_conv1d>, nullptr, {}, {}, true},
       LayerKind{"relu", "a ReLU", false, false, false, make_relu},
+      LayerKind{"leaky_relu", "a LeakyReLU", false, false, false, make_leaky_relu},
+      LayerKind{"elu", "an ELU", false, false, false, make_elu},
+      LayerKind{"sigmoid", "a Sigmoid", false, false, false, make_sigmoid},
+      LayerKind{"tanh", "a Tanh", false, false, false, make_tanh},
+      LayerKind{"softmax", "a Softmax", false, false, false, make_softmax},
+      LayerKind{"log_softmax", "a LogSoftmax", false, false, false, make_log_softmax},
+      LayerKind{"layer_norm", "a LayerNorm", true, false, false, in_usual_environment<make_layer_norm>},
+      LayerKind{
+          "batch_norm1d", "a BatchNorm1d", true, false, false, nullptr, nullptr, {}, {}, false, fold_batch_norm1d},
       LayerKind{"flatten", "a Flatten", false, false, false, make_flatten},
+      LayerKind{"last_step", "a LastStep", false, false, false, make_last_step},
+      LayerKind{"permute", "a Permute", false, false, false, make_permute},
       LayerKind{"dropout", "a Dropout", false, false, false, nullptr},
       LayerKind{"identity", "an Identity", false, false, false, nullptr},
   };

@@ -18,9 +18,20 @@ LayerPtr make_rnn(LayerSource& source);
 LayerPtr make_lstm_cell(LayerSource& source);
 LayerPtr make_gru_cell(LayerSource& source);
 LayerPtr make_rnn_cell(LayerSource& source);
+LayerPtr make_conv1d(LayerSource& source);
 LayerPtr make_embedding(LayerSource& source);
 LayerPtr make_relu(LayerSource& source);
+LayerPtr make_leaky_relu(LayerSource& source);
+LayerPtr make_elu(LayerSource& source);
+LayerPtr make_sigmoid(LayerSource& source);
+LayerPtr make_tanh(LayerSource& source);
+LayerPtr make_softmax(LayerSource& source);
+LayerPtr make_log_softmax(LayerSource& source);
+ChannelAffine fold_batch_norm1d(LayerSource& source);
+LayerPtr make_layer_norm(LayerSource& source);
 LayerPtr make_flatten(LayerSource& source);
+LayerPtr make_last_step(LayerSource& source);
+LayerPtr make_permute(LayerSource& source);
 LayerOutline outline_linear(LayerSource& source);
 LayerOutline outline_lstm(LayerSource& source);
 LayerOutline outline_gru(LayerSource& source);
@@ -29,6 +40,9 @@ LayerOutline outline_lstm_cell(LayerSource& source);
 LayerOutline outline_gru_cell(LayerSource& source);
 LayerOutline outline_rnn_cell(LayerSource& source);
 LayerOutline outline_embedding(LayerSource& source);
+
+/// Takes a new layer. One function for all layers, where std::make_shared would be compiled for each.
+LayerPtr own(const Layer* layer);
 
 /// The printed form of a layer that `describe` tells about: "LSTM(80, 256)".
 std::string printed(const std::function<void(LayerVisitor&)>& describe);

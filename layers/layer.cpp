@@ -25,6 +25,12 @@ void Layer::forward(ConstTensorView x, TensorView y, Workspace& workspace, Layer
 void Layer::forward(IndexView, TensorView, Workspace&, LayerState*) const {
   detail::throw_error(ErrorCode::invalid_argument, {to_string(*this), " takes floats, not indices"});
 }
+void Layer::apply(const float*, float*, std::size_t) const noexcept {}
+void Layer::forward_then(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
+                         std::span<const std::int64_t> lengths, const Layer& next) const {
+  forward(x, y, workspace, state, lengths);
+  next.apply(y.data, y.data, y.shape.elements());
+}
 LayerPtr Layer::quantize_dynamic(const Scheme&, const Backend*) const { return nullptr; }
 
 namespace {
@@ -44,10 +50,8 @@ class Printer final : public LayerVisitor {
     if (f.print != Print::value) detail::append_text(text_, {f.name, "="});
     if (const auto* truth = std::get_if<bool>(&f.value)) {
       text_ += *truth ? "True" : "False";
-    } else if (const auto* number = std::get_if<std::int64_t>(&f.value)) {
-      detail::append_text(text_, {*number});
     } else {
-      text_ += std::get<std::string>(f.value);
+      text_ += detail::value_text(f);
     }
   }
 
@@ -55,6 +59,14 @@ class Printer final : public LayerVisitor {
 };
 
 }  // namespace
+
+std::string detail::value_text(const LayerField& field) {
+  if (const auto* size = std::get_if<std::int64_t>(&field.value)) return join_text({*size});
+  if (const auto* truth = std::get_if<bool>(&field.value)) return *truth ? "true" : "false";
+  if (const auto* number = std::get_if<double>(&field.value)) return join_text({*number});
+  if (const auto* word = std::get_if<std::string>(&field.value)) return *word;
+  return join_text({TextPart::list(std::get<std::vector<std::int64_t>>(field.value))});
+}
 
 std::string detail::printed(const std::function<void(LayerVisitor&)>& describe) {
   Printer printer;

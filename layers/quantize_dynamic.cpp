@@ -67,14 +67,15 @@ void QuantizeOptions::validate(const std::vector<NamedLayer>& layers) const {
 std::vector<NamedLayer> quantize_dynamic(const std::vector<NamedLayer>& layers, const QuantizeOptions& options) {
   options.validate(layers);
   std::vector<NamedLayer> quantized = layers;
-  for (auto& [name, layer] : quantized) {
-    if (!options.chooses(name, kind_of(*layer))) continue;
+  detail::for_each_layer(layers.size(), options.num_threads, [&](std::size_t i) {
+    auto& [name, layer] = quantized[i];
+    if (!options.chooses(name, kind_of(*layer))) return;
     try {
       if (LayerPtr q = layer->quantize_dynamic(options.scheme, options.backend)) layer = std::move(q);
     } catch (const Error& e) {
       detail::throw_error(e.code(), {"layer '", name, "': ", e.what()});
     }
-  }
+  });
   return quantized;
 }
 

@@ -83,14 +83,45 @@ class Lengths {
   std::int64_t* own_ = nullptr;
 };
 
-void call(const Layer& layer, ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
-          std::span<const std::int64_t> lengths) {
-  layer.forward(x, y, workspace, state, lengths);
-}
-void call(const Layer& layer, IndexView x, TensorView y, Workspace& workspace, LayerState* state,
-          std::span<const std::int64_t>) {
-  layer.forward(x, y, workspace, state);
-}
+/// One layer and the elementwise layers behind it, which work on its output in place.
+class Step {
+ public:
+  Step(const std::vector<NamedLayer>& layers, std::size_t first, ModelState* state)
+      : layers_(layers),
+        first_(first),
+        end_(first + 1),
+        state_(state && !state->layers[first].empty() ? &state->layers[first] : nullptr) {
+    while (end_ < layers.size() && layers[end_].layer->elementwise()) ++end_;
+  }
+
+  std::size_t end() const noexcept { return end_; }
+  bool is_last() const noexcept { return end_ == layers_.size(); }
+
+  void run(ConstTensorView x, TensorView y, Workspace& workspace, Lengths& lengths) const {
+    if (end_ == first_ + 1) {
+      layer().forward(x, y, workspace, state_, lengths.now());
+    } else {
+      layer().forward_then(x, y, workspace, state_, lengths.now(), *layers_[first_ + 1].layer);
+      apply_from(first_ + 2, y);
+    }
+    lengths.pass(layer());
+  }
+  void run(IndexView x, TensorView y, Workspace& workspace, Lengths& lengths) const {
+    layer().forward(x, y, workspace, state_);
+    apply_from(first_ + 1, y);
+    lengths.pass(layer());
+  }
+
+ private:
+  const Layer& layer() const noexcept { return *layers_[first_].layer; }
+  void apply_from(std::size_t i, TensorView y) const {
+    for (; i < end_; ++i) layers_[i].layer->apply(y.data, y.data, y.shape.elements());
+  }
+
+  const std::vector<NamedLayer>& layers_;
+  std::size_t first_, end_;
+  LayerState* state_;
+};
 
 /// Runs the layers; the first takes `x`, of either kind.
 template <class View>
@@ -98,23 +129,25 @@ void run(const std::vector<NamedLayer>& layers, View input, TensorView y, Worksp
          std::span<const std::int64_t> given_lengths) {
   OutputBuffers buffers(workspace);
   Lengths lengths(given_lengths, workspace);
-  ConstTensorView x;
-  for (std::size_t i = 0; i < layers.size(); ++i) {
+  const auto output = [&](const Step& step, const Shape& shape) { return step.is_last() ? y : buffers.next(shape); };
+  const Step first(layers, 0, state);
+  const TensorView begin = output(first, layers[0].layer->output_shape(input.shape));
+  first.run(input, begin, workspace, lengths);
+  ConstTensorView x = begin;
+  for (std::size_t i = first.end(); i < layers.size();) {
     const Layer& layer = *layers[i].layer;
-    const bool last = i + 1 == layers.size();
-    LayerState* layer_state = state && !state->layers[i].empty() ? &state->layers[i] : nullptr;
-    if (i == 0) {
-      const TensorView out = last ? y : buffers.next(layer.output_shape(input.shape));
-      call(layer, input, out, workspace, layer_state, lengths.now());
-      x = out;
-    } else if (const Shape shape = layer.output_shape(x.shape); !last && layer.only_reshapes()) {
+    const Shape shape = layer.output_shape(x.shape);
+    if (i + 1 < layers.size() && layer.only_reshapes()) {
       x.shape = shape;
-    } else {
-      const TensorView out = last ? y : buffers.next(shape);
-      call(layer, x, out, workspace, layer_state, lengths.now());
-      x = out;
+      lengths.pass(layer);
+      ++i;
+      continue;
     }
-    lengths.pass(layer);
+    const Step step(layers, i, state);
+    const TensorView out = output(step, shape);
+    step.run(x, out, workspace, lengths);
+    x = out;
+    i = step.end();
   }
 }
 
@@ -137,7 +170,10 @@ void Sequential::forward(ConstTensorView x, TensorView y, Workspace& workspace, 
   prepare(x.shape, y, false, state);
   detail::check_data(x.data, "the model's input", x.shape);
   const detail::FloatEnvironment environment;  // once for all layers
-  if (layers_.empty()) std::copy_n(x.data, x.shape.elements(), y.data);
+  if (layers_.empty()) {
+    std::copy_n(x.data, x.shape.elements(), y.data);
+    return;
+  }
   run(layers_, x, y, workspace, state, lengths);
 }
 

@@ -1,4 +1,5 @@
-"""What backends/*/backend.cmake says of each backend, for Python scripts. cmake/backends.cmake describes the lines."""
+"""What backends/*/backend.cmake says of each backend, for Python scripts. cmake/backends.cmake describes the lines.
+The priority is that of the descriptor, backend.cpp."""
 
 import re
 import shlex
@@ -16,6 +17,11 @@ class Entry:
         self.lines = {key: shlex.split(values) for key, values in re.findall(r"\bset\((\w+)([^)]*)\)", text)}
         if "cpu_flags" not in self.lines:
             raise ValueError(f"{file} has no line set(cpu_flags ...)")
+        descriptor = file.with_name("backend.cpp")
+        priority = re.search(r"(?m)^\s*\.priority = (-?\d+),", descriptor.read_text(encoding="utf-8"))
+        if not priority:
+            raise ValueError(f"{descriptor} has no line .priority = NUMBER,")
+        self.priority = int(priority[1])
 
     def __getitem__(self, key):
         return self.lines.get(key, [])
@@ -25,10 +31,10 @@ class Entry:
 
 
 def backends(processor=None):
-    """Those that are built for a processor, or all, best first: one whose needs include another's is the better."""
+    """Those that are built for a processor, or all, best first: that with the highest priority."""
     entries = [Entry(file) for file in FOLDER.glob("*/backend.cmake")]
     entries = [e for e in entries if processor is None or processor in e["processors"]]
-    return sorted(entries, key=lambda e: (-len(e["cpu_flags"]), e.name))
+    return sorted(entries, key=lambda e: (-e.priority, e.name))
 
 
 def emulated_cpus(processor):

@@ -11,8 +11,7 @@ for name in $names; do
   needed=$(needs "$name")
   if has "$flags" "$needed"; then
     echo "$name"
-  elif [ "${1:-}" = --with-stand-ins ] && stand_in=$(backend_line "$name" stand_in); then
-    needed=$(backend_line "$name" stand_in_flags)
-    if has "$flags" "$needed"; then echo "$stand_in"; fi
+  elif [ "${1:-}" = --with-stand-ins ]; then
+    stand_in_with "$name" "$flags" || true
   fi
 done

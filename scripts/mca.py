@@ -25,7 +25,7 @@ TARGETS = {"aarch64": ("aarch64-linux-gnu", "aarch64-linux-gnu-objdump"), "x86_6
 MULTIPLIES = {"sdot": 16, "smmla": 32, "smull": 8, "smull2": 8, "smlal": 8, "smlal2": 8,
               "vpdpbusd ymm": 32, "vpdpbusd zmm": 64, "vpmaddwd ymm": 16, "vpmaddwd zmm": 32, "vpmaddubsw ymm": 32}
 # Instructions that belong to a product but multiply nothing.
-ADDS = {"sadalp", "vpaddd ymm"}
+ADDS = {"sadalp", "vpaddd ymm", "vpaddd zmm"}
 
 
 def key(instruction):

@@ -66,7 +66,7 @@ asan() {
 }
 # What shares a model between threads.
 tsan() {
-  local tests=(threads_test num_threads_test)
+  local tests=(threads_test num_threads_test load_threads_test)
   configure tsan -DBYTEGATE_WERROR=OFF -DBYTEGATE_BENCH=OFF -DBYTEGATE_TOOLS=OFF && build tsan "${tests[@]}" &&
     BYTEGATE_TEST_SIZE=small run_tests tsan -R "$(only "${tests[@]}")"
 }

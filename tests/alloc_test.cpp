@@ -10,6 +10,7 @@
 #include "tests/support/backend_test.h"
 #include "tests/support/lstm_runs.h"
 #include "tests/support/random.h"
+#include "tests/support/sample_layers.h"
 
 #if defined(__GLIBC__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && \
     !defined(BYTEGATE_SANITIZED)
@@ -164,6 +165,27 @@ TEST_P(AllocTest, Lstm) {
       const AnyLstm layer(c, kind, backend());
       Workspace workspace;
       EXPECT_EQ(allocations_of_second([&] { layer.forward(c.x.view(), y.view(), args, workspace); }), 0) << kind.name;
+    }
+  }
+}
+
+TEST_P(AllocTest, EveryKind) {
+  for (const SampleLayer& sample : sample_layers(backend())) {
+    for (const NamedForm& form : forms_of(sample)) {
+      const Tensor x = sample_input(*form.layer, sample.input, 1);
+      const std::vector<std::int64_t> indices(x.data.begin(), x.data.end());
+      Tensor y(form.layer->output_shape(x.shape));
+      for (const int threads : {1, 3}) {
+        Workspace workspace(threads);
+        EXPECT_EQ(allocations_of_second([&] {
+                    if (form.layer->takes_indices())
+                      form.layer->forward(IndexView{indices.data(), x.shape}, y.view(), workspace, nullptr);
+                    else
+                      form.layer->forward(x.view(), y.view(), workspace, nullptr);
+                  }),
+                  0)
+            << form.name << ", threads: " << threads;
+      }
     }
   }
 }

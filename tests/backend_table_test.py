@@ -44,10 +44,22 @@ class BackendTable(unittest.TestCase):
                 self.assertEqual(shell(f"supported_with {processor} '{flags}'"), (names, True))
                 self.assertEqual(by_name[names[-1]]["cpu_flags"], [])  # one that every CPU runs is the last resort
 
+    def test_stand_ins(self):
+        entries = [e for processor in PROCESSORS for e in backend_table.backends(processor)]
+        self.assertTrue(any(e["stand_in"] for e in entries))
+        for e in entries:
+            own, lesser = " ".join(e["cpu_flags"]), " ".join(e["stand_in_flags"])
+            self.assertEqual(shell(f"stand_in_with {e.name} '{own}'"), ([], False))  # it runs by itself
+            self.assertEqual(shell(f"stand_in_with {e.name} 'x {lesser} y'"), (e["stand_in"], bool(e["stand_in"])))
+            if lesser:
+                self.assertEqual(shell(f"stand_in_with {e.name} '{lesser.split()[0]}x'"), ([], False))
+
     def test_a_backend_must_say_what_it_needs(self):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "backends/mine/backend.cmake")
             file.parent.mkdir(parents=True)
+            descriptor = file.with_name("backend.cpp")
+            descriptor.write_text("    .priority = 10,\n")
             file.write_text("set(processors x86_64)\nset(stand_in_flags a)\n# set(cpu_flags b)\n")
             with self.assertRaisesRegex(ValueError, "cpu_flags"):
                 backend_table.Entry(file)
@@ -57,6 +69,11 @@ class BackendTable(unittest.TestCase):
             self.assertEqual(backend_table.Entry(file)["cpu_flags"], ["a", "b"])
             self.assertEqual(shell("needs mine", folder), (["a", "b"], True))
             self.assertEqual(shell("backends_of x86_64", folder), (["mine"], True))
+            self.assertEqual(backend_table.Entry(file).priority, 10)
+            descriptor.write_text("    // .priority = 10,\n")
+            with self.assertRaisesRegex(ValueError, "priority"):
+                backend_table.Entry(file)
+            self.assertEqual(shell("backends_of x86_64", folder), ([], False))
 
 
 if __name__ == "__main__":

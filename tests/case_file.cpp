@@ -35,8 +35,41 @@ class Builder {
     return std::make_shared<const L>(config, weights(config, prefix, ""), &backend_);
   }
 
-  LayerPtr relu(const nlohmann::json&, const std::string&) const { return std::make_shared<const ReLU>(); }
-  LayerPtr flatten(const nlohmann::json&, const std::string&) const { return std::make_shared<const Flatten>(); }
+  LayerPtr conv1d(const nlohmann::json& c, const std::string& prefix) const {
+    const Conv1dConfig config{.in_channels = c.at("in_channels"),
+                              .out_channels = c.at("out_channels"),
+                              .kernel_size = c.at("kernel_size"),
+                              .stride = c.value("stride", 1),
+                              .padding = c.value("padding", 0),
+                              .dilation = c.value("dilation", 1),
+                              .groups = c.value("groups", 1)};
+    const bool has_bias = c.value("bias", true);
+    const Tensor weight = source_.tensor(prefix + "weight"),
+                 bias = has_bias ? source_.tensor(prefix + "bias") : Tensor();
+    return std::make_shared<const Conv1d>(config, weight.view(), has_bias ? bias.view() : ConstTensorView{}, &backend_);
+  }
+
+  LayerPtr layer_norm(const nlohmann::json& c, const std::string& prefix) const {
+    const Tensor weight = source_.tensor(prefix + "weight"), bias = source_.tensor(prefix + "bias");
+    return std::make_shared<const LayerNorm>(c.at("normalized_shape"), weight.view(), bias.view(),
+                                             c.value("eps", 1e-5));
+  }
+
+  LayerPtr permute(const nlohmann::json& c, const std::string&) const {
+    return std::make_shared<const Permute>(c.at("dims").get<std::vector<std::int64_t>>());
+  }
+  LayerPtr last_step(const nlohmann::json& c, const std::string&) const {
+    return std::make_shared<const LastStep>(c.value("batch_first", false));
+  }
+  LayerPtr sigmoid(const nlohmann::json&, const std::string&) const {
+    return std::make_shared<const Sigmoid>(&backend_);
+  }
+  LayerPtr tanh(const nlohmann::json&, const std::string&) const { return std::make_shared<const Tanh>(&backend_); }
+  /// A layer without options.
+  template <class L>
+  LayerPtr plain(const nlohmann::json&, const std::string&) const {
+    return std::make_shared<const L>();
+  }
 
  private:
   static RecurrentConfig recurrent_config(const nlohmann::json& c) {
@@ -72,20 +105,20 @@ struct Kind {
 constexpr Kind kKinds[] = {
     {"linear", &Builder::linear},
     {"lstm", &Builder::recurrent<LSTM>},
-    {"relu", &Builder::relu},
-    {"flatten", &Builder::flatten},
     {"gru", &Builder::recurrent<GRU>},
     {"rnn", &Builder::recurrent<RNN>},
     {"lstm_cell", &Builder::cell<LSTMCell>},
     {"gru_cell", &Builder::cell<GRUCell>},
     {"rnn_cell", &Builder::cell<RNNCell>},
-    {"conv1d", nullptr},
-    {"permute", nullptr},
-    {"last_step", nullptr},
-    {"layer_norm", nullptr},
-    {"softmax", nullptr},
-    {"sigmoid", nullptr},
-    {"tanh", nullptr},
+    {"conv1d", &Builder::conv1d},
+    {"permute", &Builder::permute},
+    {"last_step", &Builder::last_step},
+    {"flatten", &Builder::plain<Flatten>},
+    {"layer_norm", &Builder::layer_norm},
+    {"softmax", &Builder::plain<Softmax>},
+    {"relu", &Builder::plain<ReLU>},
+    {"sigmoid", &Builder::sigmoid},
+    {"tanh", &Builder::tanh},
 };
 
 const Kind& find_kind(const nlohmann::json& config) {

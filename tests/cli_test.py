@@ -51,8 +51,10 @@ class Info(CommandLine):
         names = subprocess.run([os.path.join(SOURCE, "scripts/backends_of_this_cpu.sh")], capture_output=True,
                                text=True, check=True)
         supported = [b["name"] for b in self.json_of("info")["backends"] if b["supported"]]
-        for name in names.stdout.split():
+        names = names.stdout.split()
+        for name in names:
             self.assertIn(name, supported)
+        self.assertEqual(names, [name for name in supported if name in names])  # the same order, best first
 
     def test_chosen_backend(self):
         best = self.json_of("info")["best"]
@@ -94,6 +96,16 @@ class Quantize(CommandLine):
         first = read_bytes(self.quantized())
         self.assertEqual(first, read_bytes(self.quantized()))  # written over the first
 
+    def test_threads(self):
+        one = read_bytes(self.quantized())
+        for threads in (1, 2, 8):
+            self.assertEqual(read_bytes(self.quantized("--threads", threads)), one)
+        out = self.quantized()
+        for command in (["inspect", out], ["compare", self.charlm, out]):
+            self.assertEqual(self.succeed(*command, "--threads", 3), self.succeed(*command))
+        for threads in ("0", "-1", "257", "many"):
+            self.fail_with(2, "--threads", "inspect", out, "--threads", threads)
+
     def test_schemes(self):
         for scheme in ("accurate", "torch", "torch_per_tensor_8bit", "torch_per_channel_7bit"):
             header = read_header(self.quantized("--scheme", scheme))
@@ -126,6 +138,10 @@ class Quantize(CommandLine):
             file.write(b"not a safetensors file")
         self.fail_with(1, "bad", "quantize", self.path("bad"), out)
         self.fail_with(1, "already", "quantize", out, self.path("again"))
+        # The header of a file is enough to refuse it: its tensors, here with an impossible scale, are not read.
+        write_safetensors(self.path("int8"), {"fc.weight": ("I8", [2, 3], [1] * 6),
+                                              "fc.weight_scale": ("F32", [1], [-1.0])})
+        self.fail_with(1, "already", "quantize", self.path("int8"), self.path("again"))
         self.fail_with(1, "input file", "quantize", out, os.path.join(self.folder, ".", "int8.safetensors"))
         self.assertEqual(read_bytes(out), before)
 

@@ -109,6 +109,59 @@ void linear(const Backend& backend, Digest& digest) {
   }
 }
 
+void conv1d(const Backend& backend, Digest& digest) {
+  Random random(55);
+  for (int i = 0; i < 48; ++i) {
+    Conv1dConfig c{.in_channels = random.integer(1, 40),
+                   .out_channels = random.integer(1, 70),
+                   .kernel_size = random.integer(1, 6),
+                   .stride = random.integer(1, 3),
+                   .padding = random.integer(0, 7),
+                   .dilation = random.integer(1, 3),
+                   .channels_last = i % 2 == 0,
+                   .causal = i % 5 == 0};
+    if (i % 3 == 0) c.groups = c.out_channels = c.in_channels;
+    if (c.causal) c.padding = 0;
+    const std::int64_t steps = 16 + random.integer(0, 150);
+    const Tensor weight = random_tensor({c.out_channels, c.in_channels / c.groups, c.kernel_size}, random),
+                 bias = random_tensor({c.out_channels}, random);
+    Tensor x =
+        to_tensor(c.channels_last ? Shape{2, steps, c.in_channels} : Shape{2, c.in_channels, steps}, random, 3.0f, 1);
+    if (i % 4 == 3) x.data[x.data.size() / 2] = NAN;
+    const Conv1d layer(c, weight.view(), bias.view(), &backend);
+    digest.add(layer.forward(x));
+    for (const Scheme& scheme : {Scheme::per_row(), Scheme::torch(false, 8), Scheme::torch(true, 7)})
+      digest.add(Conv1d::from_float(layer, scheme).forward(x));
+  }
+}
+
+/// Layers without products, on one float in 2^16 of all and on rows of ordinary values.
+void functions(const Backend& backend, Digest& digest) {
+  Random random(66);
+  const Tensor weight = random_tensor({67}, random), bias = random_tensor({67}, random);
+  Tensor all(Shape{0x10000 / 64, 64}), rows = to_tensor({40, 67}, random, 5.0f, 2);
+  for (std::uint32_t high = 0; high < 0x10000; ++high)
+    all.data[high] = std::bit_cast<float>(high << 16 | (high * 40503u & 0xffffu));
+  Sequential layers;
+  layers.add("relu", ReLU());
+  layers.add("leaky_relu", LeakyReLU(0.1));
+  layers.add("elu", ELU(0.7));
+  layers.add("sigmoid", Sigmoid(&backend));
+  layers.add("tanh", Tanh(&backend));
+  layers.add("softmax", Softmax());
+  layers.add("log_softmax", LogSoftmax());
+  layers.add("norm", LayerNorm(67, weight.view(), bias.view()));
+  Workspace workspace;
+  for (const auto& [name, layer] : layers.layers()) {
+    for (const Tensor& x : {all, rows}) {
+      if (layer->input_size() >= 0 && layer->input_size() != x.shape.back()) continue;
+      Tensor y(x.shape);
+      layer->forward(x.view(), y.view(), workspace, nullptr);
+      digest.add(y);
+    }
+  }
+}
+
 LstmCase lstm_case(const LSTMConfig& config, std::int64_t steps, std::int64_t batch, bool state,
                    std::vector<std::int64_t> lengths, Random& random) {
   LstmCase c;
@@ -259,6 +312,8 @@ std::vector<Line> digests(const Backend& backend) {
   };
   part("activations", activations);
   part("linear", linear);
+  part("conv1d", conv1d);
+  part("functions", functions);
   part("lstm_options", lstm_options);
   part("gru_options", gru_options);
   part("rnn_options", rnn_options);

@@ -20,17 +20,20 @@ const char* yes() { return nullptr; }
 BackendKernels complete_kernels() { return *scalar_backend().kernels; }
 
 constexpr CpuFeatures kNeededAvx2 = cpu_feature::avx2 | cpu_feature::fma3;
-constexpr CpuFeatures kNeededAvx512 = cpu_feature::avx512f | cpu_feature::avx512bw | cpu_feature::avx512dq |
-                                      cpu_feature::avx512vl | cpu_feature::avx512vnni;
+constexpr CpuFeatures kNeededAvx512 =
+    cpu_feature::avx512f | cpu_feature::avx512bw | cpu_feature::avx512dq | cpu_feature::avx512vl;
+constexpr CpuFeatures kNeededAmx = cpu_feature::amx_tile | cpu_feature::amx_int8;
 
 /// A table like the built-in x86 one.
 struct FakeRegistry {
   BackendKernels kernels = complete_kernels();
   Backend plain = fake("plain", 0, 0);
   Backend narrow = fake("narrow", 20, kNeededAvx2);
+  Backend wide = fake("wide", 25, kNeededAvx2 | kNeededAvx512);
   Backend narrow_dot = fake("narrow_dot", 30, kNeededAvx2 | cpu_feature::avxvnni);
-  Backend wide = fake("wide", 40, kNeededAvx2 | kNeededAvx512);
-  std::vector<const Backend*> all{&plain, &narrow, &narrow_dot, &wide};
+  Backend wide_dot = fake("wide_dot", 40, kNeededAvx2 | kNeededAvx512 | cpu_feature::avx512vnni);
+  Backend tiles = fake("tiles", 50, kNeededAvx2 | kNeededAvx512 | cpu_feature::avx512vnni | kNeededAmx);
+  std::vector<const Backend*> all{&plain, &narrow, &wide, &narrow_dot, &wide_dot, &tiles};
 
  private:
   Backend fake(const char* name, std::int32_t priority, CpuFeatures required) {
@@ -44,7 +47,7 @@ struct FakeRegistry {
 };
 
 const Backend& chosen(CpuFeatures features, const std::vector<const Backend*>& registry, std::string_view wanted = "") {
-  return select(rank_backends(features, registry), wanted, "BYTEGATE_BACKEND");
+  return select(features, registry, wanted, "BYTEGATE_BACKEND");
 }
 
 /// The message of the Error that a call throws, with its code before it; "" if it throws none.
@@ -70,14 +73,20 @@ void expect_parts(const std::string& text, std::initializer_list<const char*> pa
 /// What the best x86 backend for a CPU requires, written out again.
 CpuFeatures best_needs(CpuFeatures f) {
   if ((f & kNeededAvx2) != kNeededAvx2) return 0;
-  if ((f & kNeededAvx512) == kNeededAvx512) return kNeededAvx2 | kNeededAvx512;
-  return kNeededAvx2 | (f & cpu_feature::avxvnni);
+  const bool wide = (f & kNeededAvx512) == kNeededAvx512;
+  if (wide && (f & cpu_feature::avx512vnni)) {
+    const CpuFeatures needed = kNeededAvx2 | kNeededAvx512 | cpu_feature::avx512vnni;
+    return (f & kNeededAmx) == kNeededAmx ? needed | kNeededAmx : needed;
+  }
+  if (f & cpu_feature::avxvnni) return kNeededAvx2 | cpu_feature::avxvnni;
+  return wide ? kNeededAvx2 | kNeededAvx512 : kNeededAvx2;
 }
 
 TEST(SelectTest, EveryFeatureCombination) {
   const FakeRegistry fake;
   std::set<std::string> seen;
-  for (CpuFeatures f = 0; f < 256; ++f) {
+  for (CpuFeatures i = 0; i < 1024; ++i) {
+    const CpuFeatures f = i % 256 | (i / 256 % 2 ? cpu_feature::amx_tile : 0) | (i / 512 ? cpu_feature::amx_int8 : 0);
     const CpuFeatures expected = best_needs(f);
     for (const char* automatic : {"", "auto"}) {
       const Backend& best = chosen(f, fake.all, automatic);
@@ -98,10 +107,11 @@ TEST(SelectTest, EveryFeatureCombination) {
       }
     }
   }
-  EXPECT_EQ(seen.size(), 4u);
+  EXPECT_EQ(seen.size(), 6u);
 }
 
-/// The library's own table says the same (backends from other architectures need bits that are 0 here).
+/// The library's own table says the same (backends from other architectures need bits that are 0 here; that of AMX has
+/// a condition of its own).
 TEST(SelectTest, BuiltInBackends) {
   std::vector<const Backend*> registry;
   for (const BackendInfo& info : list_backends()) {
@@ -120,15 +130,31 @@ TEST(SelectTest, BestFirstAndStable) {
   fake.all.push_back(&twin);
   std::vector<std::string> names;
   for (const BackendInfo& info : rank_backends(~CpuFeatures{0}, fake.all)) names.emplace_back(info.backend->name);
-  EXPECT_EQ(names, (std::vector<std::string>{"wide", "narrow_dot", "narrow", "twin", "plain"}));
+  EXPECT_EQ(names, (std::vector<std::string>{"tiles", "wide_dot", "narrow_dot", "wide", "narrow", "twin", "plain"}));
 }
 
 TEST(SelectTest, OwnCheckOfABackend) {
   FakeRegistry fake;
-  fake.wide.unmet = no;
+  fake.wide_dot.unmet = no;
   fake.narrow_dot.unmet = yes;
   EXPECT_EQ(&chosen(255, fake.all), &fake.narrow_dot);
-  expect_parts(message([&] { chosen(255, fake.all, "wide"); }), {"unsupported_backend", "wide", "it needs a blue moon"});
+  expect_parts(message([&] { chosen(255, fake.all, "wide_dot"); }), {"unsupported_backend", "it needs a blue moon"});
+}
+
+// The kernel is asked for permission to use a feature only where the backend that uses it can be chosen.
+TEST(SelectTest, ANamedBackendAsksNoOther) {
+  static int asked;
+  asked = 0;
+  FakeRegistry fake;
+  fake.tiles.unmet = []() -> const char* {
+    ++asked;
+    return nullptr;
+  };
+  EXPECT_EQ(&chosen(~CpuFeatures{0}, fake.all, "narrow"), &fake.narrow);
+  EXPECT_EQ(&chosen(255, fake.all), &fake.wide_dot);  // the CPU has no tiles
+  EXPECT_EQ(asked, 0);
+  EXPECT_EQ(&chosen(~CpuFeatures{0}, fake.all), &fake.tiles);
+  EXPECT_EQ(asked, 1);
 }
 
 TEST(SelectTest, NothingRuns) {
@@ -143,9 +169,10 @@ TEST(SelectTest, NothingRuns) {
 TEST(SelectTest, UnknownNames) {
   const FakeRegistry fake;
   for (const char* name : {"narro", "narrow2", "NARROW", "narrow ", " ", "Auto", "none", "plain,narrow", "0"}) {
-    expect_parts(message([&] { chosen(cpu_feature::avx2 | cpu_feature::fma3, fake.all, name); }),
-                 {"unknown_backend", "BYTEGATE_BACKEND", (std::string("'") + name + "'").c_str(), "auto",
-                  "plain (supported)", "narrow (supported)", "narrow_dot (unsupported", "wide (unsupported"});
+    expect_parts(
+        message([&] { chosen(cpu_feature::avx2 | cpu_feature::fma3, fake.all, name); }),
+        {"unknown_backend", "BYTEGATE_BACKEND", (std::string("'") + name + "'").c_str(), "auto", "plain (supported)",
+         "narrow (supported)", "narrow_dot (unsupported", "wide (unsupported", "wide_dot (unsupported"});
   }
 }
 

@@ -136,9 +136,13 @@ TEST_P(GemmTest, EverySizeIsExact) {
 
 TEST_P(GemmTest, ManyRows) {
   Random random(2);
-  for (std::size_t m : {9u, 12u, 13u, 17u, 23u, 64u, 65u, 131u}) {
-    const auto weight = weights_of(37, 45, random_weights(37 * 45, random));
-    if (!check(random_activations(m, 45, random), weight, false)) return;
+  for (std::size_t m : {9u, 12u, 13u, 16u, 17u, 23u, 32u, 33u, 40u, 64u, 65u, 97u, 131u}) {
+    for (const std::size_t n : {37u, 130u}) {
+      const std::size_t k = 2 * n + m % 3 - 29;  // 45 to 47, 231 to 233
+      const auto weight =
+          weights_of(static_cast<std::int64_t>(n), static_cast<std::int64_t>(k), random_weights(n * k, random));
+      if (!check(random_activations(m, k, random), weight, false)) return;
+    }
   }
 }
 

@@ -43,7 +43,7 @@ TEST(LoadBackendTest, Errors) {
   Dl_info libc{};
   ASSERT_NE(dladdr(reinterpret_cast<void*>(&std::strlen), &libc), 0);
   expect_error(libc.dli_fname, 1, "bytegate_backend");  // one without the function
-  expect_error(BYTEGATE_OLD_PLUGIN, 2, "abi 1");
+  expect_error(BYTEGATE_OLD_PLUGIN, 2, ("abi " + std::to_string(kBackendAbi - 1)).c_str());
 }
 
 #ifdef BYTEGATE_PLUGIN

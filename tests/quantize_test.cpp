@@ -40,12 +40,20 @@ std::vector<std::vector<float>> sample_rows(std::size_t k, Random& random) {
   return rows;
 }
 
+/// Every length up to a few vectors, and longer ones: whole groups of vectors, single vectors and a rest.
+std::vector<std::size_t> lengths() {
+  std::vector<std::size_t> all;
+  for (std::size_t k = 1; k <= 70; ++k) all.push_back(k);
+  for (std::size_t k : {80, 81, 127, 128, 136, 149, 191, 256, 333}) all.push_back(k);
+  return all;
+}
+
 class QuantizeTest : public BackendTest {};
 
 TEST_P(QuantizeTest, RowsAsDocumented) {
   Random random(1);
   const Kernels& kernels = *backend().kernels->int8;
-  for (std::size_t k = 1; k <= 70; ++k) {
+  for (std::size_t k : lengths()) {
     const std::vector<std::vector<float>> rows = sample_rows(k, random);
     std::vector<float> x;
     for (const auto& row : rows) {
@@ -68,7 +76,9 @@ TEST_P(QuantizeTest, RowsAsDocumented) {
 TEST_P(QuantizeTest, RangesAsDocumented) {
   Random random(2);
   for (const Kernels* kernels : {backend().kernels->int8, backend().kernels->f32}) {
-    for (std::size_t k = 0; k <= 70; ++k) {
+    std::vector<std::size_t> all = lengths();
+    all.push_back(0);
+    for (std::size_t k : all) {
       for (const std::vector<float>& row : sample_rows(k, random)) {
         const FloatRows rows{row.data(), k, 1, k};
         RowRange range{5, 5};
@@ -88,7 +98,7 @@ TEST_P(QuantizeTest, RangesAsDocumented) {
 // One value that is not finite, anywhere in a row.
 TEST_P(QuantizeTest, RangeOfABadRow) {
   constexpr float infinity = std::numeric_limits<float>::infinity();
-  for (std::size_t k = 1; k <= 70; ++k) {
+  for (std::size_t k : lengths()) {
     for (std::size_t at = 0; at < k; ++at) {
       for (float bad : {infinity, -infinity, std::numeric_limits<float>::quiet_NaN()}) {
         std::vector<float> row(k, 1.5f);
@@ -100,6 +110,30 @@ TEST_P(QuantizeTest, RangeOfABadRow) {
         Staging staging(*backend().kernels->int8, 1, k);
         staging.stage(row.data(), k);
         ASSERT_TRUE(std::isnan(staging.scale(0).scale));
+      }
+    }
+  }
+}
+
+// A bad row between others changes nothing in them, and the kernel looks at a row while it writes another.
+TEST_P(QuantizeTest, BadRowsBetweenOthers) {
+  Random random(9);
+  const Kernels& kernels = *backend().kernels->int8;
+  for (std::size_t k : {1, 16, 67, 150}) {
+    for (std::size_t bad = 0; bad < 4; ++bad) {
+      Tensor x = random_tensor({4, static_cast<std::int64_t>(k)}, random);
+      x.data[bad * k + k / 2] = std::numeric_limits<float>::quiet_NaN();
+      Staging together(kernels, 4, k);
+      together.stage(x.data.data(), k);
+      for (std::size_t r = 0; r < 4; ++r) {
+        if (r == bad) {
+          EXPECT_TRUE(std::isnan(together.scale(r).scale));
+          continue;
+        }
+        Staging alone(kernels, 1, k);
+        alone.stage(x.data.data() + r * k, k);
+        EXPECT_EQ(together.scale(r).scale, alone.scale(0).scale);
+        EXPECT_EQ(together.quantized(r), alone.quantized(0));
       }
     }
   }

@@ -30,6 +30,9 @@ Outputs quantized(const Case& c, const Sequential& model, const Scheme& scheme) 
 constexpr double kTolerance = 1e-5;
 constexpr double kNoisePart = 0.05;
 constexpr double kLeastGain = -1;  // dB, per_row against PyTorch's 8 bits
+/// dB, enough where PyTorch cannot quantize the model, so that the library's own torch scheme stands beside per_row:
+/// the ratio of the noises of two roundings is chance where a model has few outputs.
+constexpr double kEnough = 30;
 
 struct Report {
   bool ok = true;
@@ -95,12 +98,14 @@ void check_torch(int bits, const Tensor& ours, const Case& c, const Tensor& refe
   report.expect(d <= kTolerance || part <= kNoisePart, "torch " + std::to_string(bits) + " bit differs");
 }
 
-void check_accurate(const Tensor& ours, const Tensor& torch_8_bit, const Tensor& reference, Report& report) {
+void check_accurate(const Tensor& ours, const Tensor& torch_8_bit, bool is_pytorch, const Tensor& reference,
+                    Report& report) {
   const double accurate = sqnr(reference, ours), torch = sqnr(reference, torch_8_bit);
   report.gain = accurate == torch ? 0 : accurate - torch;
   report.text += "  accurate " + number("%.2f dB", accurate) + number(" (torch %.2f dB", torch) +
                  number(", gain %+.2f)", report.gain);
-  report.expect(accurate > -kInfinite && report.gain >= kLeastGain, "accurate is worse than torch");
+  const bool enough = report.gain >= kLeastGain || (!is_pytorch && accurate >= kEnough);
+  report.expect(accurate > -kInfinite && enough, "accurate is worse than torch");
 }
 
 Report run_case(const Case& c, const std::vector<const Backend*>& backends) {
@@ -113,7 +118,8 @@ Report run_case(const Case& c, const std::vector<const Backend*>& backends) {
     check_torch(8, judged(c, ours[1]), c, floats, report);
     check_torch(7, judged(c, ours[2]), c, floats, report);
   }
-  check_accurate(judged(c, ours[3]), judged(c, c.torch_mode() ? c.reference("qint8_8bit") : ours[1]), floats, report);
+  check_accurate(judged(c, ours[3]), judged(c, c.torch_mode() ? c.reference("qint8_8bit") : ours[1]), c.torch_mode(),
+                 floats, report);
   return report;
 }
 

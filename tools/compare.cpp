@@ -215,19 +215,21 @@ std::vector<std::string> notes_of(const LoadedLayers& reference, const LoadedLay
 
 /// --architecture is that of the float file, and of this one if it does not have its own.
 LoadedLayers load_candidate(const CompareOptions& options) {
-  const ModelOptions own{"", options.model.guess};
-  if (options.model.architecture.empty()) return load(options.int8_file, own);
+  const SafetensorsFile file = SafetensorsFile::load(options.int8_file);
+  if (options.model.architecture.empty()) return load(file, options.model);
+  ModelOptions own = options.model;
+  own.architecture.clear();
   try {
-    LoadedLayers loaded = load(options.int8_file, own);
+    LoadedLayers loaded = load(file, own);
     if (loaded.is_model()) return loaded;
   } catch (const Error& error) {
     if (error.code() != ErrorCode::bad_file) throw;
   }
-  return load(options.int8_file, options.model);
+  return load(file, options.model);
 }
 
 void run_compare(const CompareOptions& options) {
-  const LoadedLayers reference = load(options.float_file, options.model);
+  const LoadedLayers reference = load(SafetensorsFile::load(options.float_file), options.model);
   const LoadedLayers candidate = load_candidate(options);
   std::vector<LayerComparison> layers;
   std::string input_text;

@@ -110,7 +110,7 @@ void add_inspect(CLI::App& app) {
   add_model_options(*command, options->model);
   command->add_flag("--json", options->json, "Print JSON");
   command->callback([options] {
-    const LoadedLayers loaded = load(options->file, options->model);
+    const LoadedLayers loaded = load(SafetensorsFile::load(options->file), options->model);
     const Inspection result = inspect(loaded, options->file);
     if (options->json)
       print_as_json(result, loaded, options->file);

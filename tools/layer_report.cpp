@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <variant>
 
 namespace bytegate::cli {
 namespace {
@@ -18,7 +17,7 @@ class Reporter final : public LayerVisitor {
 
   void field(const LayerField& field) override {
     if (!field.in_architecture || field.name == "dtype") return;
-    const std::string value = std::visit([](const auto& v) { return fmt::format("{}", v); }, field.value);
+    const std::string value = detail::value_text(field);
     out_.sizes += fmt::format("{}{}={}", out_.sizes.empty() ? "" : ", ", field.name, value);
   }
 

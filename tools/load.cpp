@@ -4,6 +4,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <utility>
 
 #include "commands.h"
 
@@ -18,19 +19,23 @@ void add_model_options(CLI::App& command, ModelOptions& options) {
                 "Order the layers of a state dict by their sizes, if these allow one order only; what has no tensors "
                 "is missed")
       ->excludes(architecture);
+  command.add_option("--threads", options.threads, "Threads that read the layers, at most one a layer")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
 }
 
-LoadedLayers load(const std::string& file, const ModelOptions& options, const QuantizeOptions* quantize) {
+LoadedLayers load(SafetensorsFile file, const ModelOptions& options, const QuantizeOptions* quantize) {
   LoadOptions load_options;
   load_options.quantize = quantize;
   load_options.guess_architecture = options.guess;
+  load_options.num_threads = options.threads;
   if (!options.architecture.empty()) {
     std::ifstream in(options.architecture, std::ios::binary);
     load_options.architecture.assign(std::istreambuf_iterator<char>(in), {});
     if (!in || load_options.architecture.empty())
       throw CommandFailed("cannot read the architecture file " + options.architecture);
   }
-  LoadedLayers loaded{SafetensorsFile::load(file), Sequential(), {}, {}, ""};
+  LoadedLayers loaded{std::move(file), Sequential(), {}, {}, ""};
   load_options.report = &loaded.report;
   try {
     loaded.model = load_model(loaded.file, load_options);

@@ -12,13 +12,14 @@
 
 namespace bytegate::cli {
 
-/// What the user says about a file that does not say it.
+/// How a file is loaded, and what the user says about one that does not say it.
 struct ModelOptions {
   std::string architecture;  ///< path of a JSON file, or empty
   bool guess = false;
+  int threads = 1;
 };
 
-/// Declares --architecture and --guess.
+/// Declares --architecture, --guess and --threads.
 void add_model_options(CLI::App& command, ModelOptions& options);
 
 /// A file's layers: a model that can be run, or the layers of a state dict that is none.
@@ -37,7 +38,7 @@ struct LoadedLayers {
 
 /// Throws for a file in which no layer is found, and for one that is no model although the options say what model it
 /// is.
-LoadedLayers load(const std::string& file, const ModelOptions& options, const QuantizeOptions* quantize = nullptr);
+LoadedLayers load(SafetensorsFile file, const ModelOptions& options, const QuantizeOptions* quantize = nullptr);
 
 /// Sentences about what was assumed or left out, which the user must know to trust the result: a guessed order, a
 /// stripped prefix.

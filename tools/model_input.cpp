@@ -49,7 +49,9 @@ ModelInput random_input(const std::vector<NamedLayer>& layers, const RandomInput
   for (const auto& [name, layer] : layers) layer->describe(batch_first);
   const bool indices = !layers.empty() && layers.front().layer->takes_indices();
   std::int64_t size = -1;
+  Shape shape;  // that a layer asks for, if it comes before the first with a size
   for (const auto& [name, layer] : layers) {
+    if (size < 0 && shape.rank() == 0) shape = layer->sample_shape(options.batch, options.steps);
     if (size < 0) size = layer->input_size();
   }
   const std::int64_t first = batch_first.found ? options.batch : options.steps;
@@ -64,9 +66,9 @@ ModelInput random_input(const std::vector<NamedLayer>& layers, const RandomInput
     for (std::int64_t& index : input.indices)
       index = static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(size));
   } else {
-    if (size < 0)
+    if (size < 0 && shape.rank() == 0)
       throw CommandFailed("the model has no layer that shows the width of its input; give one with --input");
-    input.floats = Tensor(Shape{first, second, size});
+    input.floats = Tensor(shape.rank() == 0 ? Shape{first, second, size} : shape);
     // 24 bits, all that a float in 0..1 holds.
     for (float& value : input.floats.data) value = static_cast<float>(random() >> 40) * 0x1p-23f - 1.0f;
   }

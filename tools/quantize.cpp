@@ -91,9 +91,10 @@ void run_quantize(const QuantizeArguments& arguments) {
   if (std::filesystem::equivalent(arguments.in, arguments.out, ignored))
     throw CommandFailed(arguments.out + " is the input file; the float weights would be lost");
 
+  const SafetensorsFile file = SafetensorsFile::load(arguments.in);
+  if (holds_int8(file)) throw CommandFailed(arguments.in + " is quantized already");
   Progress progress("quantizing", 2);
-  const LoadedLayers quantized = load(arguments.in, arguments.model, &options);
-  if (holds_int8(quantized.file)) throw CommandFailed(arguments.in + " is quantized already");
+  const LoadedLayers quantized = load(file, arguments.model, &options);
   const std::vector<LayerReport> layers = report(quantized.layers());
   if (!any_quantized(layers)) {
     throw CommandFailed("nothing to quantize: no layer of " + arguments.in + " was chosen; " + arguments.out +

@@ -37,6 +37,16 @@ struct Isa : Avx2Vectors {
     const __m128i bytes = _mm_cvtsi64_si128(static_cast<long long>(quantized(v, zero_point)));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm_cvtepu8_epi16(bytes));
   }
+  static BYTEGATE_INLINE void store_four_quantized(std::uint8_t* q, F a, F b, F c, F d, I zero_point) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), clamped(a, b, zero_point));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(q + 32), clamped(c, d, zero_point));
+  }
+
+ private:
+  static BYTEGATE_INLINE __m256i clamped(F a, F b, I zero_point) {
+    const __m256i x = _mm256_max_epi16(words(a, b, zero_point), _mm256_setzero_si256());
+    return _mm256_permute4x64_epi64(_mm256_min_epi16(x, _mm256_set1_epi16(255)), 0xd8);
+  }
 };
 
 }  // namespace

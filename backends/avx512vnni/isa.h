@@ -33,6 +33,11 @@ struct Isa : Avx512Vectors {
     const I x = xs::max(to_int(v) + zero_point, I(0));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm512_cvtusepi32_epi8(x));
   }
+  static BYTEGATE_INLINE void store_four_quantized(std::uint8_t* q, F a, F b, F c, F d, I zero_point) {
+    const __m512i bytes = _mm512_packus_epi16(words(a, b, zero_point), words(c, d, zero_point));
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    _mm512_storeu_si512(q, _mm512_permutexvar_epi32(order, bytes));
+  }
 };
 
 }  // namespace

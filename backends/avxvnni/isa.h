@@ -35,6 +35,11 @@ struct Isa : Avx2Vectors {
     const std::uint64_t bytes = quantized(v, zero_point);
     __builtin_memcpy(q, &bytes, sizeof bytes);
   }
+  static BYTEGATE_INLINE void store_four_quantized(std::uint8_t* q, F a, F b, F c, F d, I zero_point) {
+    const __m256i bytes = _mm256_packus_epi16(words(a, b, zero_point), words(c, d, zero_point));
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm256_permutevar8x32_epi32(bytes, order));
+  }
 };
 
 }  // namespace

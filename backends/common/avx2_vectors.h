@@ -38,6 +38,10 @@ struct Avx2Vectors : XsimdVectors<xs::fma3<xs::avx2>> {
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
     return static_cast<std::uint64_t>(_mm_cvtsi128_si64(_mm_packus_epi16(words, words)));
   }
+  /// round_half_even(v) + zero_point of two vectors within 256, as 16 bits; each half holds four of a, then four of b.
+  static BYTEGATE_INLINE __m256i words(F a, F b, I zero_point) {
+    return _mm256_add_epi16(_mm256_packs_epi32(to_int(a), to_int(b)), _mm256_packs_epi32(zero_point, zero_point));
+  }
 
  private:
   static BYTEGATE_INLINE __m256i first(std::size_t n) {

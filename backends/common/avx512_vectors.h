@@ -34,6 +34,19 @@ struct Avx512Vectors : XsimdVectors<xs::avx512bw> {
 
   static BYTEGATE_INLINE void pin_register(I& v) { asm volatile("" : "+v"(v.data)); }
 
+  /// round_half_even(v) + zero_point of two vectors within 256, as 16 bits; each quarter holds four of a, then four of
+  /// b.
+  static BYTEGATE_INLINE __m512i words(F a, F b, I zero_point) {
+    return _mm512_add_epi16(_mm512_packs_epi32(to_int(a), to_int(b)), _mm512_packs_epi32(zero_point, zero_point));
+  }
+
+  /// One comparison says of two vectors whether a lane of either is NaN, where sums would take two operations.
+  struct NanTest {
+    __mmask16 ordered = 0xffff;
+    BYTEGATE_INLINE void take(F v, F w) { ordered = _mm512_mask_cmp_ps_mask(ordered, v, w, _CMP_ORD_Q); }
+    BYTEGATE_INLINE bool found(const NanTest& other) const { return (ordered & other.ordered) != 0xffff; }
+  };
+
  private:
   static BYTEGATE_INLINE __mmask16 first(std::size_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
   template <class Op>

@@ -27,6 +27,18 @@ struct Isa {
   static BYTEGATE_INLINE float reduce_add(F v) { return v; }
   static BYTEGATE_INLINE float reduce_min(F v) { return v; }
   static BYTEGATE_INLINE float reduce_max(F v) { return v; }
+  /// As SumNanTest, without the slow fma.
+  struct NanTest {
+    F first = 0.0f, second = 0.0f;
+    BYTEGATE_INLINE void take(F v, F w) {
+      first += v * 0.0f;
+      second += w * 0.0f;
+    }
+    BYTEGATE_INLINE bool found(const NanTest& other) const {
+      const float nan = (first + second) + (other.first + other.second);
+      return nan != nan;
+    }
+  };
   static BYTEGATE_INLINE F to_float(I v) { return static_cast<float>(static_cast<std::int32_t>(v)); }
 
 #ifdef __FP_FAST_FMAF

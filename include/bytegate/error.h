@@ -3,6 +3,7 @@
 
 #include <bytegate/config.h>
 
+#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -26,7 +27,7 @@ enum class ErrorCode {
 
 namespace detail {
 
-/// One part of a message: a text, an integer or a list of integers. Refers to the text or list and owns nothing, so
+/// One part of a message: a text, a number or a list of integers. Refers to the text or list and owns nothing, so
 /// that code that passes an array of parts to one of the functions below is small.
 class TextPart {
  public:
@@ -37,6 +38,8 @@ class TextPart {
   requires(!std::same_as<Integer, char> && !std::same_as<Integer, bool>) TextPart(Integer value)
       : value_(static_cast<std::uint64_t>(value)),
         kind_(std::signed_integral<Integer> ? Kind::signed_number : Kind::unsigned_number) {}
+  /// The shortest decimal number that reads as this one, with a point or an exponent: "1.0", "1e-05".
+  TextPart(double value) : value_(std::bit_cast<std::uint64_t>(value)), kind_(Kind::real_number) {}
   TextPart(char) = delete;
   TextPart(bool) = delete;
 
@@ -48,7 +51,7 @@ class TextPart {
   void append_to(std::string& out) const;
 
  private:
-  enum class Kind { text, quoted, list, signed_number, unsigned_number };
+  enum class Kind { text, quoted, list, signed_number, unsigned_number, real_number };
   static constexpr std::uint64_t kTerminated = ~std::uint64_t{0};
 
   TextPart(std::string_view text, Kind kind) : TextPart(text.data(), text.size(), kind) {}

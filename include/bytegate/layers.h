@@ -1,5 +1,5 @@
-// The layers: Linear, Embedding and the recurrent ones (recurrent.h), each with float32 or int8 weights, ReLU and
-// Flatten.
+// The layers: Linear, Embedding and the recurrent ones, each with float32 or int8 weights; with the headers that this one
+// includes, all layers of the library.
 //
 // Copies of a layer share its weights. A layer is bound to one backend for good: null means default_backend().
 // `forward` checks shapes before it touches anything and throws Error (shape_mismatch, invalid_argument) for wrong
@@ -8,8 +8,12 @@
 // shapes, NaN or infinity in quantized layers, and more than 65,536 input features.
 #pragma once
 
+#include <bytegate/activations.h>
+#include <bytegate/conv1d.h>
 #include <bytegate/layer.h>
+#include <bytegate/norms.h>
 #include <bytegate/recurrent.h>
+#include <bytegate/reshapes.h>
 
 #include <cstdint>
 #include <memory>
@@ -53,6 +57,8 @@ class Linear final : public Layer {
   using Layer::forward;
   void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const override;
   void describe(LayerVisitor& visitor) const override;
+  void forward_then(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
+                    std::span<const std::int64_t> lengths, const Layer& next) const override;
   LayerPtr quantize_dynamic(const Scheme& scheme, const Backend* backend) const override;
 
  private:
@@ -85,27 +91,6 @@ class Embedding final : public Layer {
 
  private:
   std::shared_ptr<const detail::EmbeddingCore> core_;
-};
-
-/// y = max(0, x); NaN stays NaN.
-class ReLU final : public Layer {
- public:
-  void forward(ConstTensorView x, TensorView y) const;  ///< y may be x
-
-  Shape output_shape(const Shape& x) const override { return x; }
-  using Layer::forward;
-  void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const override;
-  void describe(LayerVisitor& visitor) const override;
-};
-
-/// [D0, D1, ...] -> [D0, D1 * ...]: view(out.size(0), -1).
-class Flatten final : public Layer {
- public:
-  Shape output_shape(const Shape& x) const override;
-  using Layer::forward;
-  void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const override;
-  void describe(LayerVisitor& visitor) const override;
-  bool only_reshapes() const noexcept override { return true; }
 };
 
 }  // namespace bytegate

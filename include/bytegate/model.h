@@ -4,6 +4,7 @@
 #include <bytegate/layers.h>
 
 #include <concepts>
+#include <cstddef>
 #include <iosfwd>
 #include <memory>
 #include <span>
@@ -75,7 +76,7 @@ std::ostream& operator<<(std::ostream& out, const Sequential& model);
 
 struct QuantizeOptions {
   Scheme scheme{};
-  /// Kinds of layers to quantize, as in an architecture ("linear", "lstm", "gru", "embedding"). Empty: those for which
+  /// Kinds of layers to quantize, as in an architecture ("linear", "conv1d", "embedding"). Empty: those for which
   /// LayerKind::quantized_by_default holds, and a user's own layers. An unknown kind is an Error (invalid_argument).
   std::vector<std::string> kinds{};
   /// Layer names, with * and ? as in a shell. A layer is quantized if its kind is chosen, it matches an include pattern
@@ -83,6 +84,9 @@ struct QuantizeOptions {
   std::vector<std::string> include{};
   std::vector<std::string> exclude{};
   const Backend* backend = nullptr;  ///< null: each layer's own
+  /// Threads that quantize_dynamic uses, 1 to 256, a layer on each; layers and errors are the same for any number.
+  /// Where a model is quantized while it is read, LoadOptions::num_threads counts alone.
+  int num_threads = 1;
 
   /// Whether a layer of that name and kind is to be quantized.
   bool chooses(const std::string& name, std::string_view kind) const;
@@ -90,7 +94,22 @@ struct QuantizeOptions {
   void validate(const std::vector<NamedLayer>& layers) const;
 };
 
-/// New layers, the chosen ones quantized and the others shared.
+namespace detail {
+/// Calls f(0) to f(count - 1), which make a layer each, on `num_threads` threads (1 to 256, the calling one among
+/// them). Throws what the first call in order that failed has thrown; Error (invalid_argument) for another number of
+/// threads; std::system_error if a thread cannot be started.
+void for_each_layer(std::size_t count, int num_threads, void (*f)(const void* context, std::size_t index),
+                    const void* context);
+template <class F>
+void for_each_layer(std::size_t count, int num_threads, const F& f) {
+  for_each_layer(
+      count, num_threads, [](const void* context, std::size_t i) { (*static_cast<const F*>(context))(i); }, &f);
+}
+}  // namespace detail
+
+/// New layers, the chosen ones quantized and the others shared. A user's own layer is quantized on one of several
+/// threads if QuantizeOptions::num_threads is more than 1. Throws Error (invalid_argument), std::system_error if a
+/// thread cannot be started.
 std::vector<NamedLayer> quantize_dynamic(const std::vector<NamedLayer>& layers, const QuantizeOptions& options = {});
 /// A new model of such layers; `model` stays as it is.
 Sequential quantize_dynamic(const Sequential& model, const QuantizeOptions& options = {});

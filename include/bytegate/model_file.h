@@ -44,6 +44,9 @@ struct LoadOptions {
   const QuantizeOptions* quantize = nullptr;
   /// Filled in by load_model if it is not null.
   LoadReport* report = nullptr;
+  /// Threads that read, quantize and pack the layers, 1 to 256, a layer on each. Models and errors are the same for any
+  /// number; of several layers that cannot be made, the first in order is reported.
+  int num_threads = 1;
 };
 
 /// Reads a float or quantized model. The architecture is a JSON list of layers in order, each an object with `name`,
@@ -60,7 +63,8 @@ struct LoadOptions {
 /// `module.`, `_orig_mod.` and `model.` (DataParallel, torch.compile, Lightning) are left out of the names where every
 /// name begins with them; an architecture may name layers with or without them. Tied weights that the safetensors
 /// package stored once are found under both names. Float weights may be F32, F16, BF16 or F64, and are converted to
-/// float32. Throws Error (bad_file, io_error).
+/// float32. Throws Error (bad_file, io_error; invalid_argument for options), std::system_error if a thread cannot be
+/// started.
 ///
 ///     LoadOptions options;
 ///     options.architecture = R"([{"name": "lstm", "kind": "lstm"}, {"name": "act", "kind": "relu"}, {"name": "fc",

@@ -49,10 +49,20 @@ class Weight {
 
   std::int64_t rows() const noexcept { return rows_; }
   std::int64_t cols() const noexcept { return cols_; }
+  /// Of the tensor that a file holds for the matrix: [rows, cols] unless it was made by with_shape.
+  Shape shape() const { return shape_.rank() == 0 ? Shape{rows_, cols_} : shape_; }
   bool empty() const noexcept { return !floats_ && !int8s_; }
   bool quantized() const noexcept { return static_cast<bool>(int8s_); }
   /// [rows] or [1]; empty for a float matrix. Those of Weight::quantizing are known once their rows have been read.
   const std::vector<float>& scales() const noexcept { return *scales_; }
+
+  /// The same matrix for a tensor of that shape: [rows, ...] with as many elements.
+  Weight with_shape(const Shape& shape) const;
+  /// Each row, a matrix [m, cols / m], transposed; read through this weight. m divides the columns.
+  Weight with_rows_transposed(std::int64_t m) const;
+
+  /// The rows of a float matrix, each times its factor in double, read through this weight. [rows] factors.
+  Weight with_rows_scaled(std::vector<double> factors) const;
 
   /// Rows [first, first + count) into `out`. The weight must be of that type.
   void read(std::int64_t first, std::int64_t count, float* out) const { floats_(first, count, out); }
@@ -67,6 +77,7 @@ class Weight {
 
   std::int64_t rows_ = 0;
   std::int64_t cols_ = 0;
+  Shape shape_{};
   std::shared_ptr<const std::vector<float>> scales_;
   FloatReader floats_;
   Int8Reader int8s_;

@@ -13,6 +13,11 @@ bool is_finite(float v) noexcept { return (std::bit_cast<std::uint32_t>(v) & 0x7
 
 }  // namespace
 
+void check_num_threads(int num_threads) {
+  if (num_threads < 1 || num_threads > 256)
+    throw_error(ErrorCode::invalid_argument, {"num_threads is ", num_threads, ", expected 1 to 256"});
+}
+
 void check_shape(bool ok, TextPart what, const Shape& shape, TextPart expected) {
   if (ok) return;
   throw_error(ErrorCode::shape_mismatch, {what, " has shape ", TextPart::list(shape.dims()), ", expected ", expected});

@@ -11,6 +11,8 @@
 
 namespace bytegate::detail {
 
+/// Throws Error (invalid_argument) unless it is a number of threads that a call may be asked to use, 1 to 256.
+void check_num_threads(int num_threads);
 /// Throws Error (shape_mismatch) "WHAT has shape [..], expected EXPECTED" unless `ok`.
 void check_shape(bool ok, TextPart what, const Shape& shape, TextPart expected);
 void check_shape(bool ok, TextPart what, const Shape& shape, const Shape& expected);

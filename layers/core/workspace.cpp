@@ -1,14 +1,10 @@
-#include <bytegate/error.h>
-
+#include "layers/core/checks.h"
 #include "layers/core/workspace_impl.h"
 
 namespace bytegate {
 
 Workspace::Workspace(int num_threads) {
-  if (num_threads < 1 || num_threads > 256) {
-    detail::throw_error(ErrorCode::invalid_argument,
-                        {"a workspace of ", num_threads, " threads: 1 to 256 are accepted"});
-  }
+  detail::check_num_threads(num_threads);
   impl_ = std::make_unique<detail::WorkspaceImpl>(static_cast<std::size_t>(num_threads));
 }
 Workspace::~Workspace() = default;

@@ -28,9 +28,14 @@ enum class Slot {
   team_ranges,
   torch_sums,
   torch_row,
+  steps,  // of a convolution
+  step_ranges,
+  windows,
+  sums,
+  results,
+  lengths,
   activation_a,  // Sequential's outputs of a layer, in turn
   activation_b,
-  lengths,  // of a Sequential's sequences behind a layer
   count,
 };
 

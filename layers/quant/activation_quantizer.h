@@ -22,6 +22,20 @@ inline RowRange merge(const RowRange* ranges, std::size_t count, RowRange range 
   return range;
 }
 
+/// The scale of one row of that range under per_row, for a layer that quantizes by itself: the formula of the kernels
+/// (docs/numerics.md).
+inline TensorQuantizer row_quantizer(RowRange range) noexcept {
+  constexpr float shift = 12582912.0f;  // 1.5 * 2^23: the sum has a unit of 1
+  constexpr float smallest = 127.5f * 0x1p-126f;
+  if (!(range.lo <= 0.0f)) return {{__builtin_nanf(""), 0}, 0.0f, false};
+  if (range.lo == range.hi) return {{1.0f, 0}, 1.0f, false};
+  float half = 0.5f * range.hi - 0.5f * range.lo;
+  if (half < smallest) half = smallest;
+  const float inverse = 127.5f / half, zero_point = (-range.lo * inverse + shift) - shift;
+  return {
+      {half * (1.0f / 127.5f), static_cast<std::int32_t>(zero_point > 255.0f ? 255.0f : zero_point)}, inverse, false};
+}
+
 /// Stages rows for the kernels: copied for float weights, quantized with a scale a row under per_row, and with one
 /// scale a tensor under PyTorch's schemes. A value; it is made for each call.
 class ActivationQuantizer {
@@ -36,6 +50,7 @@ class ActivationQuantizer {
     if (per_tensor()) tensor_ = torch_quantizer(range, bits_);
   }
   const TensorQuantizer& tensor() const noexcept { return tensor_; }
+  const Kernels& kernels() const noexcept { return *kernels_; }
 
   /// Writes the rows to out.data and their scales to out.scales, and sets out.rows. `ranges` [rows] as the caller knows
   /// them, or null. `scratch`: x.cols floats, used with one scale a tensor only.

@@ -75,6 +75,7 @@ float scale_of(float max, const Scheme& scheme) {
   Weight result;
   result.rows_ = floats.rows();
   result.cols_ = floats.cols();
+  result.shape_ = floats.shape_;
   result.scales_ = scales;
   result.int8s_ = [floats = std::move(floats), scales, scheme, cols](std::int64_t first, std::int64_t count,
                                                                      std::int8_t* out) {

@@ -1,8 +1,11 @@
 #include <bytegate/weight.h>
 
+#include <algorithm>
 #include <memory>
+#include <vector>
 
 #include "layers/core/checks.h"
+#include "layers/core/float_environment.h"
 #include "layers/quant/row_pieces.h"
 
 namespace bytegate {
@@ -59,6 +62,62 @@ Weight Weight::view(ConstTensorView weight) {
   check_matrix(weight.shape);
   detail::check_data(weight.data, "the weight", weight.shape);
   return Weight(weight.shape[0], weight.shape[1], FloatReader(detail::rows_in_memory(weight.data, weight.shape[1])));
+}
+
+Weight Weight::with_shape(const Shape& shape) const {
+  const bool fits = shape.rank() > 0 && shape[0] == rows_ && shape.elements() == Shape{rows_, cols_}.elements();
+  detail::check_shape(fits, "the weight", Shape{rows_, cols_}, shape);
+  Weight result = *this;
+  result.shape_ = shape;
+  return result;
+}
+
+namespace {
+
+/// A reader of the rows that `read` has, each transposed from [m, n] to [n, m].
+template <class T, class Reader>
+Reader transposing(Reader read, std::size_t m, std::size_t n) {
+  return [read = std::move(read), m, n](std::int64_t first, std::int64_t count, T* out) {
+    read(first, count, out);
+    std::vector<T> row(m * n);
+    for (std::int64_t r = 0; r < count; ++r, out += m * n) {
+      std::copy_n(out, m * n, row.data());
+      for (std::size_t i = 0; i < m; ++i) {
+        for (std::size_t j = 0; j < n; ++j) out[j * m + i] = row[i * n + j];
+      }
+    }
+  };
+}
+
+}  // namespace
+
+Weight Weight::with_rows_transposed(std::int64_t m) const {
+  Weight result = *this;
+  result.shape_ = {};
+  if (m <= 1 || cols_ == m) return result;
+  const auto rows = static_cast<std::size_t>(m), cols = static_cast<std::size_t>(cols_ / m);
+  if (floats_) result.floats_ = transposing<float>(floats_, rows, cols);
+  if (int8s_) result.int8s_ = transposing<std::int8_t>(int8s_, rows, cols);
+  return result;
+}
+
+Weight Weight::with_rows_scaled(std::vector<double> factors) const {
+  if (!floats_ || factors.size() != static_cast<std::size_t>(rows_)) {
+    detail::throw_error(ErrorCode::invalid_argument,
+                        {"Weight::with_rows_scaled: ", factors.size(), " factors for a weight of ", rows_,
+                         floats_ ? " rows" : " rows that is not float32"});
+  }
+  Weight result = *this;
+  result.floats_ = [read = floats_, factors = std::move(factors), cols = static_cast<std::size_t>(cols_)](
+                       std::int64_t first, std::int64_t count, float* out) {
+    read(first, count, out);
+    const detail::FloatEnvironment environment;
+    for (std::int64_t row = first; row < first + count; ++row, out += cols) {
+      const double factor = factors[static_cast<std::size_t>(row)];
+      for (std::size_t i = 0; i < cols; ++i) out[i] = static_cast<float>(static_cast<double>(out[i]) * factor);
+    }
+  };
+  return result;
 }
 
 Tensor Weight::floats() const {

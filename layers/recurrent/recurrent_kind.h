@@ -3,6 +3,7 @@
 
 #include <bytegate/recurrent.h>
 
+#include "layers/kinds.h"
 #include "layers/quant/torch_arithmetic.h"
 
 namespace bytegate::detail {
@@ -42,7 +43,7 @@ struct RecurrentKind {
 /// RecurrentKind::wrap of a layer.
 template <class L>
 LayerPtr wrap_core(std::shared_ptr<const RecurrentCore> core) {
-  return std::make_shared<const L>(std::move(core));
+  return own(new L(std::move(core)));
 }
 
 /// Makes and outlines the layer from a file.

@@ -112,7 +112,7 @@ class Consumers:
 
         self.configure(HERE / "parent", folder, *common, f"-DCMAKE_CXX_FLAGS={flags}",
                        "-DCMAKE_INTERPROCEDURAL_OPTIMIZATION=OFF", f"-DBYTEGATE_BACKENDS={SHORT_LIST}",
-                       "-DBYTEGATE_SHARED=ON", "-DBYTEGATE_INSTALL=ON")
+                       "-DBYTEGATE_SHARED=ON", "-DBYTEGATE_INSTALL=ON", "-DBYTEGATE_TOOLS=ON")
         targets = self.made(folder)["targets"].split(";")
         backends = [name for name in targets if name.startswith("bytegate_backend_")]
         expect(len(backends) == 2, f"BYTEGATE_BACKENDS={SHORT_LIST}: {backends}")
@@ -121,6 +121,7 @@ class Consumers:
         self.check_program(folder / "static_program", "in a project with -ffast-math, static")
         self.check_exports(folder / "bytegate" / "libbytegate.so")
         self.check_installed(folder, "shared", shared=True)
+        self.check_tools(folder)
 
     def check_commands(self, folder):
         """The library's own flags come after the project's on the command line, and cpuinfo is the project's."""
@@ -141,6 +142,17 @@ class Consumers:
             wrong += [f"{words[-1]}: {theirs}" for theirs, own in pairs if last[theirs] > last.get(own, -1)]
         expect(len(ours) >= 6 and not wrong, f"the library's flags come last in {len(ours)} commands {wrong}")
         expect(any("-DPARENTS_CPUINFO" in words for words in ours), "the library uses the project's target cpuinfo")
+
+    def check_tools(self, folder):
+        """The command line and an example, which need nothing of the shared library but what it exports."""
+        model = self.work / "shared_int8.safetensors"
+        float_model = SOURCE / "examples/data/charlm/model.safetensors"
+        program = self.work / "shared" / "moved" / "bin" / "bytegate"  # finds the library in the tree that was moved
+        run(program, "quantize", float_model, model)
+        compared = json.loads(run(program, "compare", float_model, model, "--threshold", "20", "--json"))
+        expect(compared["passed"], "shared: the installed command line quantizes and compares a model")
+        run(folder / "bytegate" / "examples" / "custom_backend")
+        run(folder / "bytegate" / "examples" / "readme_example", float_model, model)
 
     def check_exports(self, library):
         """A shared library exports what the public headers declare."""

@@ -5,15 +5,14 @@
 #include <sstream>
 #include <string_view>
 
-namespace bytegate::testing {
+#include "tests/support/stand_ins.h"
 
-/// Ends with null; empty if no backend needs a stand-in.
-extern const Backend* const kStandIns[];
+namespace bytegate::testing {
 
 void register_stand_ins() {
   static std::once_flag once;
   std::call_once(once, [] {
-    for (const Backend* const* b = kStandIns; *b; ++b) register_backend(*b);
+    for (const Backend& backend : stand_ins()) register_backend(&backend);
   });
 }
 

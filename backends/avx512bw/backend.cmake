@@ -1,0 +1,5 @@
+set(processors x86_64)
+set(isa_flags -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl)
+set(cpu_flags avx2 fma avx512f avx512bw avx512dq avx512vl)
+set(mca_cpus "skylake-avx512:Skylake-X" "cascadelake:Cascade Lake" "sapphirerapids:Sapphire Rapids" "znver4:Zen 4")
+set(bochs_cpu tigerlake)

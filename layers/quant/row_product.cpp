@@ -1,0 +1,126 @@
+#include "layers/quant/row_product.h"
+
+#include <algorithm>
+
+#include "layers/core/checks.h"
+#include "layers/core/float_environment.h"
+
+namespace bytegate::detail {
+namespace {
+
+/// Bytes of activations staged at once: a part of a private L2 cache, so that they stay there while all the weights
+/// pass.
+constexpr std::size_t kStagedBytes = 256 * 1024;
+/// A product of fewer multiply-adds is not worth waking a thread.
+constexpr std::size_t kMinMacs = std::size_t{4} << 20;
+
+const Kernels& kernels_of(const Backend& backend, const Weight& weight) {
+  return weight.quantized() ? *backend.kernels->int8 : *backend.kernels->f32;
+}
+
+}  // namespace
+
+[[gnu::cold]] std::size_t check_bias(const char* layer, const Weight& weight, ConstTensorView bias) {
+  if (!bias.data) return 0;
+  const Shape expected{weight.rows()};
+  const std::string what = join_text({layer, ": the bias"});
+  check_shape(bias.shape == expected, what, bias.shape, expected);
+  if (weight.quantized()) check_finite({bias.data, bias.shape.elements()}, what);
+  return bias.shape.elements();
+}
+
+[[gnu::cold]] RowProduct::RowProduct(const char* layer, const Weight& weight, ConstTensorView bias, const Scheme& how,
+                                     bool fused_relu, const Backend* on)
+    : backend(&check_backend(on)),
+      scheme(weight.quantized() ? std::optional(how) : std::nullopt),
+      relu(fused_relu),
+      has_bias(bias.data != nullptr),
+      kernels_(kernels_of(*backend, weight)),
+      weights(kernels_, kernels_.layout,
+              ChannelOrder::identity(kernels_.layout, static_cast<std::size_t>(weight.rows())), weight,
+              {bias.data, check_bias(layer, weight, bias)}, scheme && scheme->is_torch()) {}
+
+[[gnu::cold]] std::optional<Tensor> RowProduct::bias() const {
+  if (!has_bias) return std::nullopt;
+  return Tensor(Shape{static_cast<std::int64_t>(n())}, weights.unpack_bias());
+}
+
+void RowProduct::run(const ProductRows& source, std::size_t rows, const Layer* next, WorkspaceImpl& workspace) const {
+  if (rows == 0 || n() == 0) return;
+  const FloatEnvironment environment;
+  ActivationQuantizer quantizer(kernels_, scheme);
+  const bool per_tensor = quantizer.per_tensor();
+  if (per_tensor) quantizer.fit(source.range(kernels_, workspace));
+  const std::size_t max = workspace.usable_threads(), panels = weights.panels();
+  const bool by_rows = per_tensor || rows >= 2 * kernels_.mr * max;
+  const std::size_t threads = per_tensor || rows * k() * n() < kMinMacs ? 1 : by_rows ? max : std::min(max, panels);
+  const std::size_t block = std::min(rows, block_rows());
+  for (std::size_t i = 0; i < threads; ++i) {
+    stage_buffer(block, workspace.of_thread(i));
+    source.reserve(block, workspace.of_thread(i));
+  }
+  workspace.run(threads, [&](std::size_t i) {
+    const Range m = by_rows ? split_range(rows, i, threads, kernels_.mr) : Range{0, rows};
+    const Range p = by_rows ? Range{0, panels} : split_range(panels, i, threads);
+    run_part(source, m, p, quantizer, next, workspace.of_thread(i));
+  });
+}
+
+StagedRows RowProduct::stage_buffer(std::size_t rows, WorkspaceImpl& workspace) const {
+  const std::size_t stride = weights.lhs_stride();
+  return {workspace.get<std::byte>(Slot::staged_input, rows * stride), stride,
+          workspace.get<RowScale>(Slot::input_scales, rows), 0};
+}
+
+std::size_t RowProduct::block_rows() const noexcept {
+  const std::size_t mr = kernels_.mr;
+  return std::clamp<std::size_t>(kStagedBytes / weights.lhs_stride(), 16, 512) / mr * mr + mr;
+}
+
+namespace {
+
+/// Columns [columns.begin, columns.end) of the rows, in place.
+void apply_to_columns(const Layer& next, float* y, std::size_t rows, std::size_t n, Range columns) {
+  if (columns.size() == n) return next.apply(y, y, rows * n);
+  for (std::size_t row = 0; row < rows; ++row) {
+    float* part = y + row * n + columns.begin;
+    next.apply(part, part, columns.size());
+  }
+}
+
+}  // namespace
+
+void RowProduct::run_part(const ProductRows& source, Range rows, Range panels, const ActivationQuantizer& quantizer,
+                          const Layer* next, WorkspaceImpl& workspace) const {
+  const std::size_t width = n(), block = std::min(rows.size(), block_rows()),
+                    panel = weights.channels() / weights.panels();
+  const bool torch = quantizer.per_tensor();
+  const Range columns{std::min(panels.begin * panel, width), std::min(panels.end * panel, width)};
+  StagedRows staged = stage_buffer(block, workspace);
+  float* scratch = torch ? workspace.get<float>(Slot::torch_row, k()) : nullptr;
+  for (std::size_t row = rows.begin; row < rows.end; row += block) {
+    const std::size_t count = std::min(block, rows.end - row);
+    source.stage(row, count, quantizer, staged, scratch, workspace);
+    float* y = source.results(row, count, workspace);
+    const GemmArgs args{staged, weights.view(), y, width, width, panels.begin, panels.end, relu && !torch};
+    kernels_.gemm(&args);
+    if (torch) torch_dequantize(y, count, width, quantizer.tensor(), weights.scales(), weights.bias(), relu);
+    if (next) apply_to_columns(*next, y, count, width, columns);
+    source.finish(row, count, columns, y);
+  }
+}
+
+RowRange range_of_rows(const Kernels& kernels, const float* x, std::size_t rows, std::size_t k,
+                       WorkspaceImpl& workspace) {
+  RowRange range{0, 0};
+  const std::size_t block = std::min<std::size_t>(rows, 256);
+  RowRange* ranges = workspace.get<RowRange>(Slot::ranges, block);
+  for (std::size_t m = 0; m < rows; m += block) {
+    const FloatRows part{x + m * k, k, std::min(block, rows - m), k};
+    kernels.find_ranges(&part, ranges);
+    range = merge(ranges, part.rows, range);
+  }
+  return range;
+}
+
+}  // namespace bytegate::detail

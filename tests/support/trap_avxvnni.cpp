@@ -1,0 +1,68 @@
+// vpdpbusd in its VEX encoding, on the vector registers of a signal frame.
+#include <array>
+#include <cstring>
+
+#include "tests/support/trapped_instruction.h"
+
+namespace bytegate::testing {
+namespace {
+
+/// The vector registers of a signal frame, in the layout of XSAVE ("Intel 64 and IA-32 Architectures Software
+/// Developer's Manual", volume 1, 13.4; where the kernel says so: arch/x86/include/uapi/asm/sigcontext.h).
+class Registers {
+ public:
+  explicit Registers(const ucontext_t& context) : area_(reinterpret_cast<std::uint8_t*>(context.uc_mcontext.fpregs)) {}
+
+  bool has_ymm() const {
+    std::uint32_t magic = 0;
+    if (area_) std::memcpy(&magic, area_ + 464, sizeof magic);
+    return magic == 0x46505853u;
+  }
+  /// A clear bit of the header stands for upper halves of zeros, which then are not written out.
+  void fill_upper_halves() {
+    std::uint64_t components;
+    std::memcpy(&components, area_ + kHeader, sizeof components);
+    if ((components & kUpperHalves) != 0) return;
+    components |= kUpperHalves;
+    std::memcpy(area_ + kHeader, &components, sizeof components);
+    std::memset(area_ + kUpper, 0, std::size_t{16} * 16);
+  }
+  void load(unsigned n, std::uint8_t* to) const {
+    std::memcpy(to, area_ + kLower + std::size_t{16} * n, 16);
+    std::memcpy(to + 16, area_ + kUpper + std::size_t{16} * n, 16);
+  }
+  void store(unsigned n, const std::uint8_t* from) {
+    std::memcpy(area_ + kLower + std::size_t{16} * n, from, 16);
+    std::memcpy(area_ + kUpper + std::size_t{16} * n, from + 16, 16);
+  }
+
+ private:
+  static constexpr std::size_t kLower = 160, kHeader = 512, kUpper = 576;
+  static constexpr std::uint64_t kUpperHalves = 4;
+  std::uint8_t* area_;
+};
+
+}  // namespace
+
+Outcome execute_vpdpbusd(const TrappedInstruction& instruction, ucontext_t& context) {
+  Registers registers(context);
+  // VEX.256.66.0F38.W0 50
+  if (instruction.w || !instruction.l || instruction.pp != 1 || !registers.has_ymm()) return {Outcome::unknown};
+  registers.fill_upper_halves();
+  std::array<std::uint8_t, 32> u8;
+  std::array<std::uint8_t, 32> s8;
+  std::array<std::uint32_t, 8> sums;
+  if (instruction.memory) {
+    std::memcpy(s8.data(), reinterpret_cast<const void*>(instruction.origin + instruction.index), s8.size());
+  } else {
+    registers.load(instruction.rm, s8.data());
+  }
+  registers.load(instruction.vvvv, u8.data());
+  registers.load(instruction.reg, reinterpret_cast<std::uint8_t*>(sums.data()));
+  for (std::size_t i = 0; i < s8.size(); ++i)
+    sums[i / 4] += static_cast<std::uint32_t>(u8[i] * static_cast<std::int8_t>(s8[i]));
+  registers.store(instruction.reg, reinterpret_cast<const std::uint8_t*>(sums.data()));
+  return {Outcome::done};
+}
+
+}  // namespace bytegate::testing
