@@ -25,8 +25,8 @@ constexpr Kernels int8_kernels() {
           .stage_rows = quantize_rows<Isa>,
           .gemm = gemm<Product>,
           .recurrent_step = {recurrent_step<Product, LstmCell>, recurrent_step<Product, GruCell>,
-                             recurrent_step<Product, RnnCell>,
-                             recurrent_step<Product, GruResetCell>, recurrent_step<Product, GruCandidateCell>}};
+                             recurrent_step<Product, RnnCell>, recurrent_step<Product, GruResetCell>,
+                             recurrent_step<Product, GruCandidateCell>}};
 }
 
 /// The kernels of float weights.
@@ -43,8 +43,8 @@ constexpr Kernels float_kernels() {
           .stage_rows = copy_rows<Isa>,
           .gemm = gemm<Product>,
           .recurrent_step = {recurrent_step<Product, LstmCell>, recurrent_step<Product, GruCell>,
-                             recurrent_step<Product, RnnCell>,
-                             recurrent_step<Product, GruResetCell>, recurrent_step<Product, GruCandidateCell>}};
+                             recurrent_step<Product, RnnCell>, recurrent_step<Product, GruResetCell>,
+                             recurrent_step<Product, GruCandidateCell>}};
 }
 
 /// The tables that the one of all kernels points to.

@@ -1,5 +1,5 @@
-// The layers: Linear, Embedding and the recurrent ones, each with float32 or int8 weights; with the headers that this one
-// includes, all layers of the library.
+// The layers: Linear, Embedding and the recurrent ones, each with float32 or int8 weights; with the headers that this
+// one includes, all layers of the library.
 //
 // Copies of a layer share its weights. A layer is bound to one backend for good: null means default_backend().
 // `forward` checks shapes before it touches anything and throws Error (shape_mismatch, invalid_argument) for wrong

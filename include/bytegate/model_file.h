@@ -52,8 +52,8 @@ struct LoadOptions {
 /// Reads a float or quantized model. The architecture is a JSON list of layers in order, each an object with `name`,
 /// `kind` (one of layer_kinds(); dropout and identity do nothing and are left out) and that layer's sizes and options
 /// under PyTorch's names. What the tensors tell (all sizes, num_layers, bias, bidirectional, proj_size) may be left
-/// out; what is stated must agree with them. What they do not tell has PyTorch's default (batch_first is false, an RNN's
-/// nonlinearity tanh).
+/// out; what is stated must agree with them. What they do not tell has PyTorch's default (batch_first is false, an
+/// RNN's nonlinearity tanh).
 ///
 /// A state dict without an architecture is a model only if it holds one layer. More are an Error (bad_file) that lists
 /// them, unless guess_architecture is set: a state dict does not say in which order the layers run, nor what happens
