@@ -47,19 +47,21 @@ constexpr Kernels float_kernels() {
                              recurrent_step<Product, GruCandidateCell>}};
 }
 
-/// The tables that the one of all kernels points to.
+/// The tables that the one of all kernels points to. Backends whose vectors are the same share what computes on floats:
+/// the others `need` one of them (backend.cmake).
 template <Int8Product Isa>
 inline constexpr Kernels kInt8Kernels = int8_kernels<Isa>();
 template <VectorIsa Isa>
 inline constexpr Kernels kFloatKernels = float_kernels<Isa>();
 
 template <Int8Product Isa>
+constexpr BackendKernels table(const Kernels* f32, ElementwiseFn sigmoid, ElementwiseFn tanh) {
+  return {.int8 = &kInt8Kernels<Isa>, .f32 = f32, .int4 = nullptr, .sigmoid = sigmoid, .tanh = tanh};
+}
+
+template <Int8Product Isa>
 constexpr BackendKernels table() {
-  return {.int8 = &kInt8Kernels<Isa>,
-          .f32 = &kFloatKernels<Isa>,
-          .int4 = nullptr,
-          .sigmoid = map_sigmoid<Isa>,
-          .tanh = map_tanh<Isa>};
+  return table<Isa>(&kFloatKernels<Isa>, map_sigmoid<Isa>, map_tanh<Isa>);
 }
 
 }  // namespace bytegate::kernels

@@ -44,7 +44,7 @@ std::vector<std::vector<float>> sample_rows(std::size_t k, Random& random) {
 std::vector<std::size_t> lengths() {
   std::vector<std::size_t> all;
   for (std::size_t k = 1; k <= 70; ++k) all.push_back(k);
-  for (std::size_t k : {80, 81, 127, 128, 136, 149, 191, 256, 333}) all.push_back(k);
+  for (std::size_t k : {80u, 81u, 127u, 128u, 136u, 149u, 191u, 256u, 333u}) all.push_back(k);
   return all;
 }
 
@@ -119,7 +119,7 @@ TEST_P(QuantizeTest, RangeOfABadRow) {
 TEST_P(QuantizeTest, BadRowsBetweenOthers) {
   Random random(9);
   const Kernels& kernels = *backend().kernels->int8;
-  for (std::size_t k : {1, 16, 67, 150}) {
+  for (std::size_t k : {1u, 16u, 67u, 150u}) {
     for (std::size_t bad = 0; bad < 4; ++bad) {
       Tensor x = random_tensor({4, static_cast<std::int64_t>(k)}, random);
       x.data[bad * k + k / 2] = std::numeric_limits<float>::quiet_NaN();

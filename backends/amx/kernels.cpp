@@ -7,9 +7,12 @@
 
 namespace bytegate::backends {
 
-// What needs no tile registers is avx512vnni's; its int8 kernels run on weights packed here as they do on their own.
+// What needs no tile registers is avx512vnni's, whose int8 kernels run on weights packed here as they do on their own,
+// or, where it computes on floats alone, avx512bw's.
 extern const BackendKernels avx512vnni_kernels;
-extern const Kernels avx512vnni_float;
+extern const Kernels avx512bw_float;
+void avx512bw_sigmoid(const float* x, float* y, std::size_t n);
+void avx512bw_tanh(const float* x, float* y, std::size_t n);
 
 // For bench_kernels too, which compares it with avx512vnni's.
 void amx_tile_gemm(const GemmArgs* args);
@@ -55,13 +58,10 @@ constexpr Kernels kInt8 = {
                        recurrent_step<Cell::gru_candidate, kernels::GruCandidateCell>},
 };
 
-void sigmoid(const float* x, float* y, std::size_t n) { avx512vnni_kernels.sigmoid(x, y, n); }
-void tanh(const float* x, float* y, std::size_t n) { avx512vnni_kernels.tanh(x, y, n); }
-
 }  // namespace
 
 extern const BackendKernels amx_kernels;
 constinit const BackendKernels amx_kernels = {
-    .int8 = &kInt8, .f32 = &avx512vnni_float, .int4 = nullptr, .sigmoid = sigmoid, .tanh = tanh};
+    .int8 = &kInt8, .f32 = &avx512bw_float, .int4 = nullptr, .sigmoid = avx512bw_sigmoid, .tanh = avx512bw_tanh};
 
 }  // namespace bytegate::backends

@@ -1,5 +1,6 @@
 set(processors x86_64)
 set(isa_flags -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
+set(needs avx512bw)
 set(cpu_flags avx2 fma avx512f avx512bw avx512dq avx512vl avx512_vnni)
 set(mca_cpus "cascadelake:Cascade Lake" "icelake-server:Ice Lake")
 set(bochs_cpu tigerlake)

@@ -3,11 +3,13 @@
 
 namespace bytegate::backends {
 
-extern const BackendKernels avx512vnni_kernels;
-constinit const BackendKernels avx512vnni_kernels = kernels::table<Isa>();
+// What computes on floats is avx512bw's, which has the same vectors.
+extern const Kernels avx512bw_float;
+void avx512bw_sigmoid(const float* x, float* y, std::size_t n);
+void avx512bw_tanh(const float* x, float* y, std::size_t n);
 
-// For amx, which has no float kernels of its own.
-extern const Kernels avx512vnni_float;
-constinit const Kernels avx512vnni_float = kernels::float_kernels<Isa>();
+extern const BackendKernels avx512vnni_kernels;
+constinit const BackendKernels avx512vnni_kernels =
+    kernels::table<Isa>(&avx512bw_float, avx512bw_sigmoid, avx512bw_tanh);
 
 }  // namespace bytegate::backends

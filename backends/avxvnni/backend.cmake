@@ -1,5 +1,6 @@
 set(processors x86_64)
 set(isa_flags -mavx2 -mfma -mavxvnni)
+set(needs avx2)
 set(cpu_flags avx2 fma avx_vnni)
 set(mca_cpus "alderlake:Alder Lake")
 set(stand_in avxvnni_trapped)
