@@ -179,8 +179,14 @@ class HeaderReader : public JsonEvents {
   std::size_t offsets_ = 0;
 };
 
-/// Throws if the file begins as those of torch.save do: a zip archive, or a pickle of protocol 2 or later.
-void refuse_pytorch_file(std::string_view beginning, const std::string& what) {
+/// Throws if the file begins as those of torch.save do, a zip archive or a pickle of protocol 2 or later, or as those
+/// of ONNX: its fields 1, the version of the format, and 2, 3, 4, 7 or 8.
+void refuse_other_format(std::string_view beginning, const std::string& what) {
+  constexpr std::string_view kNextFields = "\x12\x1a\x22\x3a\x42";
+  if (beginning[0] == 8 && beginning[1] >= 3 && beginning[1] <= 32 && kNextFields.find(beginning[2]) < 5) {
+    fail_bad_file(what, {"this looks like an ONNX model, not a safetensors file; python3 -m bytegate convert IN OUT "
+                         "converts it"});
+  }
   const bool pickle = beginning[0] == '\x80' && beginning[1] >= 2 && beginning[1] <= 5;
   if (!pickle && !beginning.starts_with("PK\3\4")) return;
   fail_bad_file(what, {"this is ", pickle ? "a pickle" : "a zip archive",
@@ -242,7 +248,7 @@ std::uint64_t read_header_size(std::string_view prefix, std::uint64_t file_size,
   std::uint64_t size = 0;
   for (std::size_t i = 0; i < 8; ++i)
     size |= static_cast<std::uint64_t>(static_cast<unsigned char>(prefix[i])) << (8 * i);
-  if (size > kMaxHeaderBytes || size > file_size - 8) refuse_pytorch_file(prefix, what);
+  if (size > kMaxHeaderBytes || size > file_size - 8) refuse_other_format(prefix, what);
   if (size > kMaxHeaderBytes) {
     fail_bad_file(what, {"the header length is ", size, "; at most ", kMaxHeaderBytes,
                          " is accepted (is this a safetensors file?)"});

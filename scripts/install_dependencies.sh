@@ -9,7 +9,7 @@ packages=(g++ cmake ninja-build pkg-config libcpuinfo-dev libxsimd-dev libcli11-
 case "${1:-}" in
   "") ;;
   --test)
-    packages+=(clang clang-format g++-aarch64-linux-gnu qemu-user-static python3 valgrind)
+    packages+=(clang clang-format g++-aarch64-linux-gnu qemu-user-static python3 python3-onnx valgrind)
     [ "$(uname -m)" != x86_64 ] || packages+=(bochs bochs-term bochsbios vgabios cpio xorriso bsdutils)
     ;;
   *) echo "usage: $0 [--test]" >&2; exit 2 ;;

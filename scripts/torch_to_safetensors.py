@@ -282,7 +282,7 @@ def read_architecture(path):
     return json.dumps(layers, separators=(",", ":"), ensure_ascii=False)
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("state_dict",
                         help="what torch.save(model.state_dict(), ...) wrote, or a checkpoint that holds a state dict")
@@ -293,7 +293,7 @@ def main():
     parser.add_argument("--lstm-cells", action="store_true",
                         help="name the tensors of LSTMCells as those of LSTMs of one layer")
     parser.add_argument("--unsafe", action="store_true", help="allow the file to run code while it is loaded")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(arguments)
     tensors = fold(load_state_dict(arguments.state_dict, arguments.unsafe, arguments.key))
     tensors = rename_lstm_cells(tensors, arguments.state_dict, arguments.lstm_cells)
     metadata = {"architecture": read_architecture(arguments.architecture)} if arguments.architecture else {}

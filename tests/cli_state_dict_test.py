@@ -118,6 +118,13 @@ class BareStateDict(CommandLine):
                             ["compare", self.bare, self.path(name)]):
                 self.fail_with(1, "torch.save.*scripts/torch_to_safetensors.py", *command)
 
+    def test_onnx_files(self):
+        for beginning in (b"\x08\x08\x12\x07pytorch", b"\x08\x03:\xc7\xa7n\n\x10", b"\x08\x0a\x1a\x051.2.3"):
+            with open(self.path("model.onnx"), "wb") as file:
+                file.write(beginning + bytes(60))
+            self.fail_with(1, "looks like an ONNX model.*python3 -m bytegate convert", "quantize",
+                           self.path("model.onnx"), self.path("out"))
+
 
 if __name__ == "__main__":
     main()

@@ -1,0 +1,1 @@
+../../scripts/torch_to_safetensors.py
