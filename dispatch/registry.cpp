@@ -44,8 +44,7 @@ const Backend& default_backend() {
       candidates = r.backends;
     }
     const char* wanted = std::getenv("BYTEGATE_BACKEND");
-    const Backend& best =
-        dispatch::select(dispatch::rank_backends(cpu_features(), candidates), wanted ? wanted : "", "BYTEGATE_BACKEND");
+    const Backend& best = dispatch::select(cpu_features(), candidates, wanted ? wanted : "", "BYTEGATE_BACKEND");
     const std::lock_guard lock(r.mutex);
     if (r.chosen) return *r.chosen;
     if (r.backends.size() != candidates.size()) continue;  // one was registered meanwhile, and takes part in the choice
@@ -55,11 +54,10 @@ const Backend& default_backend() {
 }
 
 const Backend& find_backend(std::string_view name) {
-  const std::vector<BackendInfo> candidates = list_backends();
   if (name.empty())
     detail::throw_error(ErrorCode::unknown_backend,
                         {"find_backend: the name is empty. Accepted: auto or a name of list_backends()"});
-  return dispatch::select(candidates, name, "find_backend");
+  return dispatch::select(cpu_features(), registry().copy(), name, "find_backend");
 }
 
 const Backend& check_backend(const Backend* backend) {

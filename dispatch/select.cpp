@@ -134,11 +134,16 @@ std::vector<BackendInfo> rank_backends(CpuFeatures features, std::span<const Bac
   return infos;
 }
 
-const Backend& select(const std::vector<BackendInfo>& candidates, std::string_view wanted, std::string_view origin) {
+const Backend& select(CpuFeatures features, std::span<const Backend* const> registry, std::string_view wanted,
+                      std::string_view origin) {
+  for (const Backend* backend : registry) {
+    if (wanted == backend->name && missing_for(*backend, features).empty()) return *backend;
+  }
+  const std::vector<BackendInfo> candidates = rank_backends(features, registry);
   const bool automatic = wanted.empty() || wanted == "auto";
   for (const BackendInfo& info : candidates) {
-    if (automatic ? info.supported : wanted == info.backend->name) {
-      if (info.supported) return *info.backend;
+    if (automatic && info.supported) return *info.backend;
+    if (wanted == info.backend->name) {
       fail(ErrorCode::unsupported_backend, origin,
            {"the backend '", wanted, "' cannot run here. Backends: ", states(candidates)});
     }

@@ -14,9 +14,11 @@ namespace bytegate::dispatch {
 /// order.
 std::vector<BackendInfo> rank_backends(CpuFeatures features, std::span<const Backend* const> registry);
 
-/// The backend that `wanted` names; empty or "auto": the first supported one of `candidates` (as rank_backends returns
-/// them). Throws Error (unknown_backend, unsupported_backend). `origin` says in the message where the name came from.
-const Backend& select(const std::vector<BackendInfo>& candidates, std::string_view wanted, std::string_view origin);
+/// The backend that `wanted` names; empty or "auto": the first supported one of rank_backends. Throws Error
+/// (unknown_backend, unsupported_backend). `origin` says in the message where the name came from. A name that can run
+/// asks no other backend for its unmet(): that of amx asks the kernel for tile registers.
+const Backend& select(CpuFeatures features, std::span<const Backend* const> registry, std::string_view wanted,
+                      std::string_view origin);
 
 /// Throws Error (invalid_argument) if the backend is null or breaks the rules of backend.h. Messages begin with
 /// `origin`.

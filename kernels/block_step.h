@@ -54,17 +54,22 @@ void block_recurrent_step(const RecurrentStepArgs* args) {
   if (rows.count == 0) return;
   const Blocks blocks(rows.rows);
   const PanelSweep sweep(a);
-  alignas(64) std::int32_t sums[Blocks::max_rows * Cell::gates * Isa::width];
+  // Of one block in turn with the next, whose sums are under way while the state of the one before is computed.
+  alignas(64) std::int32_t sums[2][Blocks::max_rows * Cell::gates * Isa::width];
   for (std::size_t first = 0; first < rows.count; first += kBlocksAtOnce) {
     const std::size_t last = rows.count - first < kBlocksAtOnce ? rows.count : first + kBlocksAtOnce;
     const std::size_t end = rows.begin(last - 1) + rows.rows;
     StepRanges<Isa> ranges(rows.own(first), end);
-    for (std::size_t i = 0; i < sweep.count; ++i) {
-      for (std::size_t block = first; block < last; ++block) {
-        const std::size_t begin = rows.begin(block);
-        block_sums<Blocks, Cell::gates>(a, blocks, rows.rows, begin, sweep.panel(i), sums);
-        step_rows<Isa, Cell>(a, sums, begin, rows.own(block), begin + rows.rows, sweep.panel(i), ranges);
+    const std::size_t at_once = last - first, parts = sweep.count * at_once;
+    for (std::size_t i = 0; i <= parts; ++i) {
+      if (i < parts) {
+        block_sums<Blocks, Cell::gates>(a, blocks, rows.rows, rows.begin(first + i % at_once), sweep.panel(i / at_once),
+                                        sums[i % 2]);
       }
+      if (i == 0) continue;
+      const std::size_t block = first + (i - 1) % at_once, begin = rows.begin(block);
+      step_rows<Isa, Cell>(a, sums[(i - 1) % 2], begin, rows.own(block), begin + rows.rows,
+                           sweep.panel((i - 1) / at_once), ranges);
     }
     ranges.store(a);
   }

@@ -3,101 +3,15 @@
 #include <algorithm>
 
 #include "layers/conv/depthwise.h"
+#include "layers/conv/rows.h"
 #include "layers/core/checks.h"
 #include "layers/kinds.h"
-#include "layers/quant/row_product.h"
 
 namespace bytegate {
 namespace detail {
 namespace {
 
-/// The windows of a convolution of one group as rows of a product.
-class ConvRows final : public ProductRows {
- public:
-  ConvRows(const ConvInput& input, const ConvOutput& output, bool quantized)
-      : input_(input),
-        output_(output),
-        cols_(input.kernel() * input.channels()),
-        shares_ranges_(quantized && input.row_stride() < cols_) {}
-
- private:
-  /// Rows whose inputs are gathered at once, where they are not next to each other.
-  static constexpr std::size_t kGathered = 16;
-
-  void reserve(std::size_t rows, WorkspaceImpl& workspace) const override {
-    input_.reserve(workspace);
-    output_.reserve(rows, workspace);
-    if (is_scattered()) workspace.get<float>(Slot::windows, kGathered * cols_);
-    if (!shares_ranges_) return;
-    workspace.get<RowRange>(Slot::ranges, rows);
-    workspace.get<RowRange>(Slot::step_ranges, input_.steps_of(rows));
-  }
-  RowRange range(const Kernels& kernels, WorkspaceImpl& workspace) const override {
-    return input_.range(kernels, workspace);
-  }
-  float* results(std::size_t first, std::size_t count, WorkspaceImpl& workspace) const override {
-    return output_.results(first, count, workspace);
-  }
-  void finish(std::size_t first, std::size_t count, Range columns, const float* results) const override {
-    output_.finish(first, count, columns, results);
-  }
-
-  void stage(std::size_t first, std::size_t count, const ActivationQuantizer& quantizer, StagedRows& out,
-             float* scratch, WorkspaceImpl& workspace) const override {
-    for (std::size_t done = 0; done < count;) {
-      const ConvInput::Piece piece = input_.piece(first + done, count - done, workspace);
-      const RowRange* ranges = quantizer.per_tensor() ? nullptr : ranges_of(piece, quantizer.kernels(), workspace);
-      const std::size_t at_once = is_scattered() ? kGathered : piece.count;
-      for (std::size_t row = 0; row < piece.count; row += at_once) {
-        const std::size_t rows = std::min(at_once, piece.count - row), to = done + row;
-        StagedRows part{static_cast<std::byte*>(out.data) + to * out.stride, out.stride, out.scales + to, 0};
-        quantizer.stage(windows(piece, row, rows, workspace), ranges ? ranges + row : nullptr, part, scratch);
-      }
-      done += piece.count;
-    }
-    out.rows = count;
-  }
-
-  bool is_scattered() const noexcept { return input_.dilation() > 1 && input_.kernel() > 1; }
-
-  /// Rows [first, first + count) of the piece: overlapping where its steps are, or gathered.
-  FloatRows windows(const ConvInput::Piece& piece, std::size_t first, std::size_t count,
-                    WorkspaceImpl& workspace) const {
-    const float* x = piece.data + first * input_.row_stride();
-    if (!is_scattered()) return {x, input_.row_stride(), count, cols_};
-    const std::size_t channels = input_.channels(), step = input_.dilation() * channels;
-    auto* rows = workspace.get<float>(Slot::windows, kGathered * cols_);
-    for (std::size_t row = 0; row < count; ++row, x += input_.row_stride()) {
-      for (std::size_t k = 0; k < input_.kernel(); ++k)
-        std::copy_n(x + k * step, channels, rows + row * cols_ + k * channels);
-    }
-    return {rows, cols_, count, cols_};
-  }
-
-  /// The ranges of the piece's rows from those of its steps, each of which is in several rows; null where it is not.
-  const RowRange* ranges_of(const ConvInput::Piece& piece, const Kernels& kernels, WorkspaceImpl& workspace) const {
-    if (!shares_ranges_) return nullptr;
-    auto* steps = workspace.get<RowRange>(Slot::step_ranges, piece.steps);
-    auto* rows = workspace.get<RowRange>(Slot::ranges, piece.count);
-    const std::size_t channels = input_.channels(), stride = input_.row_stride() / channels;
-    const FloatRows x{piece.data, channels, piece.steps, channels};
-    kernels.find_ranges(&x, steps);
-    for (std::size_t row = 0; row < piece.count; ++row) {
-      RowRange range = steps[row * stride];
-      for (std::size_t k = 1; k < input_.kernel(); ++k)
-        range = merge(range, steps[row * stride + k * input_.dilation()]);
-      rows[row] = range;
-    }
-    return rows;
-  }
-
-  const ConvInput& input_;
-  const ConvOutput& output_;
-  std::size_t cols_;
-  bool shares_ranges_;
-};
-
-[[gnu::cold]] Weight view_conv_weight(const Conv1dConfig& config, ConstTensorView weight) {
+Weight view_conv_weight(const Conv1dConfig& config, ConstTensorView weight) {
   validate(config);
   const Shape expected{config.out_channels, config.in_channels / config.groups, config.kernel_size};
   check_shape(weight.shape == expected, "Conv1d: the weight", weight.shape, expected);
@@ -110,8 +24,7 @@ class ConvRows final : public ProductRows {
 /// Either a product of windows, whose weights are [out_channels, kernel_size * in_channels], or a depthwise one.
 class Conv1dCore {
  public:
-  [[gnu::cold]] Conv1dCore(const Conv1dConfig& c, const Weight& weight, ConstTensorView bias, const Scheme& how,
-                           const Backend* on)
+  Conv1dCore(const Conv1dConfig& c, const Weight& weight, ConstTensorView bias, const Scheme& how, const Backend* on)
       : config(c) {
     validate(c);
     const std::int64_t cols = c.in_channels / c.groups * c.kernel_size;
@@ -124,7 +37,9 @@ class Conv1dCore {
                                                  on);
   }
 
-  void forward(ConstTensorView x, TensorView y, LayerState* state, const Layer* next, WorkspaceImpl& workspace) const;
+  void forward(ConstTensorView x, TensorView y, LayerState* state, std::span<const std::int64_t> lengths,
+               const Layer* next, WorkspaceImpl& workspace) const;
+  std::int64_t output_steps(std::int64_t steps) const;
   Shape output_shape(const Shape& x) const;
   Shape state_shape(const Shape& x) const;
 
@@ -147,13 +62,13 @@ Shape Conv1dCore::output_shape(const Shape& x) const {
     check_shape(false, "Conv1d: the input", x,
                 config.channels_last ? join_text({"[batch, time, ", n, "]"}) : join_text({"[batch, ", n, ", time]"}));
   }
-  const std::int64_t span = (config.kernel_size - 1) * config.dilation + 1, steps = x[time_dim(x)];
-  const std::int64_t beyond = config.causal ? steps - 1 : steps + 2 * config.padding - span;
-  if (beyond < 0 && !config.causal) {
-    check_shape(false, "Conv1d: the input", x, join_text({"at least ", span - 2 * config.padding, " steps"}));
+  const std::int64_t steps = output_steps(x[time_dim(x)]);
+  if (steps == 0 && !config.causal) {
+    const std::int64_t least = (config.kernel_size - 1) * config.dilation + 1 - 2 * config.padding;
+    check_shape(false, "Conv1d: the input", x, join_text({"at least ", least, " steps"}));
   }
   std::array<std::int64_t, 3> dims{x[0], x[0], x[0]};
-  dims[time_dim(x)] = beyond < 0 ? 0 : beyond / config.stride + 1;
+  dims[time_dim(x)] = steps;
   dims[rank - (config.channels_last ? 1 : 2)] = config.out_channels;
   return Shape(std::span<const std::int64_t>(dims.data(), rank));
 }
@@ -182,8 +97,30 @@ float* Conv1dCore::history(const Shape& x, LayerState* state) const {
   return tensor.view().data;
 }
 
-void Conv1dCore::forward(ConstTensorView x, TensorView y, LayerState* state, const Layer* next,
-                         WorkspaceImpl& workspace) const {
+std::int64_t Conv1dCore::output_steps(std::int64_t steps) const {
+  const std::int64_t span = (config.kernel_size - 1) * config.dilation + 1,
+                     beyond = config.causal ? steps - 1 : steps + 2 * config.padding - span;
+  return beyond < 0 ? 0 : beyond / config.stride + 1;
+}
+
+namespace {
+
+void check_lengths(std::span<const std::int64_t> lengths, std::size_t batch, std::size_t steps) {
+  if (lengths.empty()) return;
+  if (lengths.size() != batch) {
+    throw_error(ErrorCode::shape_mismatch, {"Conv1d: there are ", lengths.size(), " lengths for a batch of ", batch});
+  }
+  for (std::size_t b = 0; b < batch; ++b) {
+    if (lengths[b] >= 0 && static_cast<std::size_t>(lengths[b]) <= steps) continue;
+    throw_error(ErrorCode::invalid_argument,
+                {"Conv1d: the length of sequence ", b, " is ", lengths[b], ", expected 0 to ", steps});
+  }
+}
+
+}  // namespace
+
+void Conv1dCore::forward(ConstTensorView x, TensorView y, LayerState* state, std::span<const std::int64_t> lengths,
+                         const Layer* next, WorkspaceImpl& workspace) const {
   const Shape expected = output_shape(x.shape);
   if (!(y.shape == expected)) check_shape(false, "Conv1d: the output", y.shape, expected);
   check_data(x.data, "Conv1d: the input", x.shape);
@@ -192,7 +129,10 @@ void Conv1dCore::forward(ConstTensorView x, TensorView y, LayerState* state, con
   const auto size = [](std::int64_t v) { return static_cast<std::size_t>(v); };
   const std::size_t batch = x.shape.rank() == 3 ? size(x.shape[0]) : 1, steps = size(x.shape[time_dim(x.shape)]),
                     out_steps = size(expected[time_dim(x.shape)]);
-  const ConvInput input(config, x.data, before, batch, steps, out_steps);
+  check_lengths(lengths, batch, steps);
+  if (before && !lengths.empty())
+    throw_error(ErrorCode::invalid_argument, {"Conv1d: lengths and a state at once are not accepted"});
+  const ConvInput input(config, x.data, before, batch, steps, out_steps, lengths);
   const ConvOutput output{y.data, size(config.out_channels), out_steps, config.channels_last};
   if (dense) {
     dense->run(ConvRows(input, output, dense->scheme.has_value()), input.rows(), next, workspace);
@@ -204,7 +144,7 @@ void Conv1dCore::forward(ConstTensorView x, TensorView y, LayerState* state, con
 
 }  // namespace detail
 
-[[gnu::cold]] void validate(const Conv1dConfig& c) {
+void validate(const Conv1dConfig& c) {
   using detail::throw_error;
   constexpr std::int64_t most = 65536;
   const auto check = [](const char* name, std::int64_t value, std::int64_t least) {
@@ -227,15 +167,14 @@ void Conv1dCore::forward(ConstTensorView x, TensorView y, LayerState* state, con
     throw_error(ErrorCode::invalid_argument, {"Conv1d: padding is ", c.padding, " in a causal layer; 0 is accepted"});
 }
 
-[[gnu::cold]] Conv1d::Conv1d(const Conv1dConfig& config, ConstTensorView weight, ConstTensorView bias,
-                             const Backend* backend)
+Conv1d::Conv1d(const Conv1dConfig& config, ConstTensorView weight, ConstTensorView bias, const Backend* backend)
     : Conv1d(config, detail::view_conv_weight(config, weight), bias, {}, backend) {}
 
-[[gnu::cold]] Conv1d::Conv1d(const Conv1dConfig& config, const Weight& weight, ConstTensorView bias,
-                             const Scheme& scheme, const Backend* backend)
+Conv1d::Conv1d(const Conv1dConfig& config, const Weight& weight, ConstTensorView bias, const Scheme& scheme,
+               const Backend* backend)
     : core_(std::make_shared<const detail::Conv1dCore>(config, weight, bias, scheme, backend)) {}
 
-[[gnu::cold]] Conv1d Conv1d::from_float(const Conv1d& conv, const Scheme& scheme, const Backend* backend) {
+Conv1d Conv1d::from_float(const Conv1d& conv, const Scheme& scheme, const Backend* backend) {
   if (conv.quantized())
     detail::throw_error(ErrorCode::invalid_argument, {"Conv1d::from_float: the layer is int8 already"});
   const std::optional<Tensor> bias = conv.bias();
@@ -243,21 +182,26 @@ void Conv1dCore::forward(ConstTensorView x, TensorView y, LayerState* state, con
           backend ? backend : &conv.backend()};
 }
 
-[[gnu::cold]] LayerPtr Conv1d::quantize_dynamic(const Scheme& scheme, const Backend* backend) const {
-  return quantized() ? nullptr : std::make_shared<const Conv1d>(from_float(*this, scheme, backend));
+LayerPtr Conv1d::quantize_dynamic(const Scheme& scheme, const Backend* backend) const {
+  return quantized() ? nullptr : detail::own(new Conv1d(from_float(*this, scheme, backend)));
 }
 
 void Conv1d::forward(ConstTensorView x, TensorView y, Workspace& workspace) const {
-  core_->forward(x, y, nullptr, nullptr, workspace.impl());
+  core_->forward(x, y, nullptr, {}, nullptr, workspace.impl());
 }
 void Conv1d::forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const {
-  core_->forward(x, y, state, nullptr, workspace.impl());
+  core_->forward(x, y, state, {}, nullptr, workspace.impl());
 }
+void Conv1d::forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
+                     std::span<const std::int64_t> lengths) const {
+  core_->forward(x, y, state, lengths, nullptr, workspace.impl());
+}
+std::int64_t Conv1d::output_steps(std::int64_t steps) const { return core_->output_steps(steps); }
 void Conv1d::forward_then(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
-                          const Layer& next) const {
-  core_->forward(x, y, state, &next, workspace.impl());
+                          std::span<const std::int64_t> lengths, const Layer& next) const {
+  core_->forward(x, y, state, lengths, &next, workspace.impl());
 }
-[[gnu::cold]] Tensor Conv1d::forward(const Tensor& x) const {
+Tensor Conv1d::forward(const Tensor& x) const {
   Workspace workspace;
   Tensor y(output_shape(x.shape));
   forward(x.view(), y.view(), workspace);
@@ -269,27 +213,25 @@ bool Conv1d::quantized() const noexcept { return scheme().has_value(); }
 const std::optional<Scheme>& Conv1d::scheme() const noexcept { return core_->scheme(); }
 const Backend& Conv1d::backend() const noexcept { return core_->backend(); }
 std::int64_t Conv1d::input_size() const noexcept { return config().channels_last ? config().in_channels : -1; }
-[[gnu::cold]] Shape Conv1d::sample_shape(std::int64_t batch, std::int64_t steps) const {
+Shape Conv1d::sample_shape(std::int64_t batch, std::int64_t steps) const {
   const std::int64_t channels = config().in_channels;
   return config().channels_last ? Shape{batch, steps, channels} : Shape{batch, channels, steps};
 }
 Shape Conv1d::output_shape(const Shape& x) const { return core_->output_shape(x); }
 
-[[gnu::cold]] std::vector<Shape> Conv1d::state_shapes(const Shape& x) const {
+std::vector<Shape> Conv1d::state_shapes(const Shape& x) const {
   if (detail::ConvInput::history_steps(config()) == 0) return {};
   output_shape(x);  // throws for an input that is not accepted
   return {core_->state_shape(x)};
 }
 
-[[gnu::cold]] Weight Conv1d::weight() const {
+Weight Conv1d::weight() const {
   if (core_->depthwise) return core_->depthwise->weight();
   return core_->dense->weights.unpack(core_).with_rows_transposed(config().kernel_size);
 }
-[[gnu::cold]] std::optional<Tensor> Conv1d::bias() const {
-  return core_->dense ? core_->dense->bias() : core_->depthwise->bias();
-}
+std::optional<Tensor> Conv1d::bias() const { return core_->dense ? core_->dense->bias() : core_->depthwise->bias(); }
 
-[[gnu::cold]] void Conv1d::describe(LayerVisitor& visitor) const {
+void Conv1d::describe(LayerVisitor& visitor) const {
   using Print = LayerField::Print;
   const Conv1dConfig& c = config();
   const auto option = [&](const char* name, std::int64_t value, std::int64_t by_default, Print print) {
@@ -316,7 +258,7 @@ Shape Conv1d::output_shape(const Shape& x) const { return core_->output_shape(x)
   if (b) visitor.tensor("bias", *b);
 }
 
-[[gnu::cold]] LayerPtr detail::make_conv1d(LayerSource& source) {
+LayerPtr detail::make_conv1d(LayerSource& source) {
   Conv1dConfig c;
   c.groups = source.size("groups", 1, 1);
   c.in_channels = source.size("in_channels", "weight", 1, 3) * (source.states("in_channels") ? 1 : c.groups);
@@ -332,8 +274,7 @@ Shape Conv1d::output_shape(const Shape& x) const { return core_->output_shape(x)
   const Tensor bias = has_bias ? source.floats("bias", Shape{c.out_channels}) : Tensor();
   const Weight weight = source.weight("weight", Shape{c.out_channels, c.in_channels / c.groups, c.kernel_size});
   const Scheme scheme = weight.quantized() ? source.scheme() : Scheme();
-  return std::make_shared<const Conv1d>(c, weight, has_bias ? bias.view() : ConstTensorView{}, scheme,
-                                        source.backend());
+  return detail::own(new Conv1d(c, weight, has_bias ? bias.view() : ConstTensorView{}, scheme, source.backend()));
 }
 
 }  // namespace bytegate

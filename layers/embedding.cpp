@@ -73,7 +73,7 @@ struct EmbeddingCore {
 }
 
 [[gnu::cold]] LayerPtr Embedding::quantize_dynamic(const Scheme&, const Backend*) const {
-  return quantized() ? nullptr : std::make_shared<const Embedding>(from_float(*this));
+  return quantized() ? nullptr : detail::own(new Embedding(from_float(*this)));
 }
 
 void Embedding::forward(IndexView x, TensorView y) const {
@@ -127,7 +127,7 @@ namespace {
 }
 
 [[gnu::cold]] LayerPtr detail::make_embedding(LayerSource& source) {
-  return std::make_shared<const Embedding>(read_embedding(source));
+  return detail::own(new Embedding(read_embedding(source)));
 }
 
 [[gnu::cold]] LayerOutline detail::outline_embedding(LayerSource& source) {

@@ -22,12 +22,12 @@ void Flatten::forward(ConstTensorView x, TensorView y, Workspace&, LayerState*) 
   std::copy_n(x.data, x.shape.elements(), y.data);
 }
 
-[[gnu::cold]] void Flatten::describe(LayerVisitor& visitor) const {
+void Flatten::describe(LayerVisitor& visitor) const {
   visitor.begin("flatten", "Flatten");
   visitor.field({"start_dim", std::int64_t{1}, LayerField::Print::named, true, false});
   visitor.field({"end_dim", std::int64_t{-1}, LayerField::Print::named, true, false});
 }
 
-[[gnu::cold]] LayerPtr detail::make_flatten(LayerSource&) { return std::make_shared<const Flatten>(); }
+LayerPtr detail::make_flatten(LayerSource&) { return detail::own(new Flatten()); }
 
 }  // namespace bytegate

@@ -19,6 +19,8 @@ void check_lone_matrix(const LayerSource& source, std::int64_t rows, std::int64_
   }
 }
 
+LayerPtr own(const Layer* layer) { return LayerPtr(layer); }
+
 std::string qscheme(const Scheme& scheme) {
   return scheme.per_channel() ? "per_channel_symmetric" : "per_tensor_symmetric";
 }

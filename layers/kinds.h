@@ -31,6 +31,9 @@ LayerOutline outline_linear(LayerSource& source);
 LayerOutline outline_lstm(LayerSource& source);
 LayerOutline outline_embedding(LayerSource& source);
 
+/// Takes a new layer. One function for all layers, where std::make_shared would be compiled for each.
+LayerPtr own(const Layer* layer);
+
 /// The printed form of a layer that `describe` tells about: "LSTM(80, 256)".
 std::string printed(const std::function<void(LayerVisitor&)>& describe);
 

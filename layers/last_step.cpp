@@ -52,14 +52,18 @@ void LastStep::forward(ConstTensorView x, TensorView y, std::span<const std::int
   }
 }
 void LastStep::forward(ConstTensorView x, TensorView y, Workspace&, LayerState*) const { forward(x, y); }
+void LastStep::forward(ConstTensorView x, TensorView y, Workspace&, LayerState*,
+                       std::span<const std::int64_t> lengths) const {
+  forward(x, y, lengths);
+}
 
-[[gnu::cold]] void LastStep::describe(LayerVisitor& visitor) const {
+void LastStep::describe(LayerVisitor& visitor) const {
   visitor.begin("last_step", "LastStep");
   visitor.field({"batch_first", batch_first_, LayerField::Print::named_unless_default, !batch_first_});
 }
 
-[[gnu::cold]] LayerPtr detail::make_last_step(LayerSource& source) {
-  return std::make_shared<const LastStep>(source.flag("batch_first", false));
+LayerPtr detail::make_last_step(LayerSource& source) {
+  return detail::own(new LastStep(source.flag("batch_first", false)));
 }
 
 }  // namespace bytegate

@@ -18,13 +18,17 @@ void LayerVisitor::tensor(const std::string&, const Tensor&) {}
 void Layer::forward(ConstTensorView, TensorView, Workspace&, LayerState*) const {
   detail::throw_error(ErrorCode::invalid_argument, {to_string(*this), " takes indices, not floats"});
 }
+void Layer::forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
+                    std::span<const std::int64_t>) const {
+  forward(x, y, workspace, state);
+}
 void Layer::forward(IndexView, TensorView, Workspace&, LayerState*) const {
   detail::throw_error(ErrorCode::invalid_argument, {to_string(*this), " takes floats, not indices"});
 }
 void Layer::apply(const float*, float*, std::size_t) const noexcept {}
 void Layer::forward_then(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
-                         const Layer& next) const {
-  forward(x, y, workspace, state);
+                         std::span<const std::int64_t> lengths, const Layer& next) const {
+  forward(x, y, workspace, state, lengths);
   next.apply(y.data, y.data, y.shape.elements());
 }
 LayerPtr Layer::quantize_dynamic(const Scheme&, const Backend*) const { return nullptr; }

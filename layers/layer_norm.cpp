@@ -18,24 +18,7 @@ struct LayerNormCore {
 
 namespace {
 
-void normalize_row(const LayerNormCore& core, const float* x, float* y, std::size_t n) noexcept {
-  const auto count = static_cast<double>(n);
-  const auto mean = static_cast<float>(lane_sum(n, [&](std::size_t i) { return x[i]; }) / count);
-  const double squares = lane_sum(n, [&](std::size_t i) {
-    const double difference = static_cast<double>(x[i] - mean);
-    return difference * difference;
-  });
-  const double inverse = 1.0 / std::sqrt(squares / count + core.eps);
-  for (std::size_t i = 0; i < n; ++i) y[i] = static_cast<float>(static_cast<double>(x[i] - mean) * inverse);
-  const float *weight = core.weight.data.data(), *bias = core.bias.data.data();
-  if (weight && bias) {
-    for (std::size_t i = 0; i < n; ++i) y[i] = y[i] * weight[i] + bias[i];
-  } else if (weight) {
-    for (std::size_t i = 0; i < n; ++i) y[i] = y[i] * weight[i];
-  }
-}
-
-[[gnu::cold]] Tensor copy_affine(ConstTensorView values, std::int64_t size, const char* what) {
+Tensor copy_affine(ConstTensorView values, std::int64_t size, const char* what) {
   if (!values.data) return {};
   const Shape expected{size};
   check_shape(values.shape == expected, what, values.shape, expected);
@@ -45,8 +28,7 @@ void normalize_row(const LayerNormCore& core, const float* x, float* y, std::siz
 }  // namespace
 }  // namespace detail
 
-[[gnu::cold]] LayerNorm::LayerNorm(std::int64_t normalized_shape, ConstTensorView weight, ConstTensorView bias,
-                                   double eps) {
+LayerNorm::LayerNorm(std::int64_t normalized_shape, ConstTensorView weight, ConstTensorView bias, double eps) {
   using detail::throw_error;
   constexpr std::int64_t most = (std::int64_t{1} << 30) - 1;
   if (normalized_shape < 1 || normalized_shape > most) {
@@ -64,8 +46,10 @@ void normalize_row(const LayerNormCore& core, const float* x, float* y, std::siz
 
 void LayerNorm::forward(ConstTensorView x, TensorView y) const {
   output_shape(x.shape);
-  detail::for_each_row(x, y, "LayerNorm",
-                       [&](const float* in, float* out, std::size_t n) { detail::normalize_row(*core_, in, out, n); });
+  const float *weight = core_->weight.data.data(), *bias = core_->bias.data.data();
+  detail::for_each_row(x, y, "LayerNorm", [&](const float* in, float* out, std::size_t n) {
+    detail::normalize_row(in, out, n, core_->eps, weight, bias);
+  });
 }
 void LayerNorm::forward(ConstTensorView x, TensorView y, Workspace&, LayerState*) const { forward(x, y); }
 
@@ -79,7 +63,7 @@ Shape LayerNorm::output_shape(const Shape& x) const {
 std::int64_t LayerNorm::normalized_shape() const noexcept { return core_->size; }
 double LayerNorm::eps() const noexcept { return core_->eps; }
 
-[[gnu::cold]] void LayerNorm::describe(LayerVisitor& visitor) const {
+void LayerNorm::describe(LayerVisitor& visitor) const {
   using Print = LayerField::Print;
   const bool weight = !core_->weight.data.empty(), bias = !core_->bias.data.empty();
   visitor.begin("layer_norm", "LayerNorm");
@@ -92,15 +76,15 @@ double LayerNorm::eps() const noexcept { return core_->eps; }
   if (bias) visitor.tensor("bias", core_->bias);
 }
 
-[[gnu::cold]] LayerPtr detail::make_layer_norm(LayerSource& source) {
+LayerPtr detail::make_layer_norm(LayerSource& source) {
   const bool affine = source.flag("elementwise_affine", true, "weight");
   const bool bias = source.flag("bias", affine, "bias");
   const std::int64_t size = source.size("normalized_shape", "weight", 0, 1);
   const double eps = source.number("eps", 1e-5);
   const Tensor weights = affine ? source.floats("weight", Shape{size}) : Tensor();
   const Tensor biases = bias ? source.floats("bias", Shape{size}) : Tensor();
-  return std::make_shared<const LayerNorm>(size, affine ? weights.view() : ConstTensorView{},
-                                           bias ? biases.view() : ConstTensorView{}, eps);
+  return detail::own(
+      new LayerNorm(size, affine ? weights.view() : ConstTensorView{}, bias ? biases.view() : ConstTensorView{}, eps));
 }
 
 }  // namespace bytegate

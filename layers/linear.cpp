@@ -95,7 +95,7 @@ namespace {
 }
 
 [[gnu::cold]] LayerPtr Linear::quantize_dynamic(const Scheme& scheme, const Backend* backend) const {
-  return quantized() ? nullptr : std::make_shared<const Linear>(from_float(*this, scheme, backend));
+  return quantized() ? nullptr : detail::own(new Linear(from_float(*this, scheme, backend)));
 }
 
 void Linear::forward(ConstTensorView x, TensorView y, Workspace& workspace) const {
@@ -104,7 +104,8 @@ void Linear::forward(ConstTensorView x, TensorView y, Workspace& workspace) cons
 void Linear::forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState*) const {
   core_->forward(x, y, nullptr, workspace.impl());
 }
-void Linear::forward_then(ConstTensorView x, TensorView y, Workspace& workspace, LayerState*, const Layer& next) const {
+void Linear::forward_then(ConstTensorView x, TensorView y, Workspace& workspace, LayerState*,
+                          std::span<const std::int64_t>, const Layer& next) const {
   core_->forward(x, y, &next, workspace.impl());
 }
 [[gnu::cold]] Tensor Linear::forward(const Tensor& x) const {
@@ -168,8 +169,8 @@ struct LinearFields {
   if (fields.bias) bias = source.floats("bias", Shape{fields.out_features});
   const Weight weight = source.weight("weight", fields.out_features, fields.in_features);
   const Scheme scheme = weight.quantized() ? source.scheme() : Scheme();
-  return std::make_shared<const Linear>(weight, fields.bias ? bias.view() : ConstTensorView{}, scheme, fields.relu,
-                                        source.backend());
+  return detail::own(
+      new Linear(weight, fields.bias ? bias.view() : ConstTensorView{}, scheme, fields.relu, source.backend()));
 }
 
 [[gnu::cold]] LayerOutline detail::outline_linear(LayerSource& source) {

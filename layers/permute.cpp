@@ -9,7 +9,7 @@
 
 namespace bytegate {
 
-[[gnu::cold]] Permute::Permute(std::vector<std::int64_t> dims) : dims_(std::move(dims)) {
+Permute::Permute(std::vector<std::int64_t> dims) : dims_(std::move(dims)) {
   std::vector<std::int64_t> sorted = dims_;
   std::ranges::sort(sorted);
   bool ok = !dims_.empty() && dims_.size() <= Shape::kMaxRank;
@@ -60,13 +60,11 @@ void Permute::forward(ConstTensorView x, TensorView y) const {
 }
 void Permute::forward(ConstTensorView x, TensorView y, Workspace&, LayerState*) const { forward(x, y); }
 
-[[gnu::cold]] void Permute::describe(LayerVisitor& visitor) const {
+void Permute::describe(LayerVisitor& visitor) const {
   visitor.begin("permute", "Permute");
   visitor.field({"dims", dims_, LayerField::Print::named});
 }
 
-[[gnu::cold]] LayerPtr detail::make_permute(LayerSource& source) {
-  return std::make_shared<const Permute>(source.list("dims"));
-}
+LayerPtr detail::make_permute(LayerSource& source) { return detail::own(new Permute(source.list("dims"))); }
 
 }  // namespace bytegate

@@ -65,6 +65,24 @@ class OutputBuffers {
   bool second_ = false;
 };
 
+/// The lengths of a batch of sequences from layer to layer.
+class Lengths {
+ public:
+  Lengths(std::span<const std::int64_t> lengths, Workspace& workspace) : now_(lengths) {
+    if (lengths.empty()) return;
+    own_ = workspace.impl().get<std::int64_t>(detail::Slot::lengths, lengths.size());
+  }
+  std::span<const std::int64_t> now() const { return now_; }
+  void pass(const Layer& layer) {
+    for (std::size_t i = 0; i < now_.size(); ++i) own_[i] = layer.output_steps(now_[i]);
+    now_ = {own_, now_.size()};
+  }
+
+ private:
+  std::span<const std::int64_t> now_;
+  std::int64_t* own_ = nullptr;
+};
+
 /// One layer and the elementwise layers behind it, which work on its output in place.
 class Step {
  public:
@@ -79,14 +97,19 @@ class Step {
   std::size_t end() const noexcept { return end_; }
   bool is_last() const noexcept { return end_ == layers_.size(); }
 
-  void run(ConstTensorView x, TensorView y, Workspace& workspace) const {
-    if (end_ == first_ + 1) return layer().forward(x, y, workspace, state_);
-    layer().forward_then(x, y, workspace, state_, *layers_[first_ + 1].layer);
-    apply_from(first_ + 2, y);
+  void run(ConstTensorView x, TensorView y, Workspace& workspace, Lengths& lengths) const {
+    if (end_ == first_ + 1) {
+      layer().forward(x, y, workspace, state_, lengths.now());
+    } else {
+      layer().forward_then(x, y, workspace, state_, lengths.now(), *layers_[first_ + 1].layer);
+      apply_from(first_ + 2, y);
+    }
+    lengths.pass(layer());
   }
-  void run(IndexView x, TensorView y, Workspace& workspace) const {
+  void run(IndexView x, TensorView y, Workspace& workspace, Lengths& lengths) const {
     layer().forward(x, y, workspace, state_);
     apply_from(first_ + 1, y);
+    lengths.pass(layer());
   }
 
  private:
@@ -102,24 +125,27 @@ class Step {
 
 /// Runs the layers; the first takes `x`, of either kind.
 template <class View>
-void run(const std::vector<NamedLayer>& layers, View input, TensorView y, Workspace& workspace, ModelState* state) {
+void run(const std::vector<NamedLayer>& layers, View input, TensorView y, Workspace& workspace, ModelState* state,
+         std::span<const std::int64_t> given_lengths) {
   OutputBuffers buffers(workspace);
+  Lengths lengths(given_lengths, workspace);
   const auto output = [&](const Step& step, const Shape& shape) { return step.is_last() ? y : buffers.next(shape); };
   const Step first(layers, 0, state);
   const TensorView begin = output(first, layers[0].layer->output_shape(input.shape));
-  first.run(input, begin, workspace);
+  first.run(input, begin, workspace, lengths);
   ConstTensorView x = begin;
   for (std::size_t i = first.end(); i < layers.size();) {
     const Layer& layer = *layers[i].layer;
     const Shape shape = layer.output_shape(x.shape);
     if (i + 1 < layers.size() && layer.only_reshapes()) {
       x.shape = shape;
+      lengths.pass(layer);
       ++i;
       continue;
     }
     const Step step(layers, i, state);
     const TensorView out = output(step, shape);
-    step.run(x, out, workspace);
+    step.run(x, out, workspace, lengths);
     x = out;
     i = step.end();
   }
@@ -139,7 +165,8 @@ void Sequential::prepare(const Shape& x, ConstTensorView y, bool indices, ModelS
   if (state) prepare_state(layers_, x, *state);
 }
 
-void Sequential::forward(ConstTensorView x, TensorView y, Workspace& workspace, ModelState* state) const {
+void Sequential::forward(ConstTensorView x, TensorView y, Workspace& workspace, ModelState* state,
+                         std::span<const std::int64_t> lengths) const {
   prepare(x.shape, y, false, state);
   detail::check_data(x.data, "the model's input", x.shape);
   const detail::FloatEnvironment environment;  // once for all layers
@@ -147,13 +174,14 @@ void Sequential::forward(ConstTensorView x, TensorView y, Workspace& workspace, 
     std::copy_n(x.data, x.shape.elements(), y.data);
     return;
   }
-  run(layers_, x, y, workspace, state);
+  run(layers_, x, y, workspace, state, lengths);
 }
 
-void Sequential::forward(IndexView x, TensorView y, Workspace& workspace, ModelState* state) const {
+void Sequential::forward(IndexView x, TensorView y, Workspace& workspace, ModelState* state,
+                         std::span<const std::int64_t> lengths) const {
   prepare(x.shape, y, true, state);
   const detail::FloatEnvironment environment;
-  run(layers_, x, y, workspace, state);
+  run(layers_, x, y, workspace, state, lengths);
 }
 
 Tensor Sequential::forward(const Tensor& x) const {

@@ -194,6 +194,51 @@ TEST_P(Conv1dTest, StreamedAsWhole) {
   }
 }
 
+// A padded batch with lengths: each sequence as it is alone, whatever its padding holds, through two convolutions, an
+// activation and the last step.
+TEST_P(Conv1dTest, RaggedSequencesAsAlone) {
+  Random random(3);
+  for (const bool last : {true, false}) {
+    for (const std::int64_t groups : {1, 4}) {
+      const Conv1dConfig first{.in_channels = 4,
+                               .out_channels = 4,
+                               .kernel_size = 3,
+                               .padding = 2,
+                               .dilation = 2,
+                               .groups = groups,
+                               .channels_last = last},
+          second{
+              .in_channels = 4, .out_channels = 9, .kernel_size = 4, .stride = 2, .padding = 1, .channels_last = last};
+      Sequential model;
+      model.add("first", Conv1d(first, random_tensor({4, 4 / groups, 3}, random).view(), {}, &backend()));
+      model.add("act", Sigmoid(&backend()));
+      model.add("second", Conv1d(second, random_tensor({9, 4, 4}, random).view(), {}, &backend()));
+      if (!last) model.add("permute", Permute({0, 2, 1}));
+      model.add("last", LastStep(true));
+      Tensor x = random_tensor({3, 31, 4}, random);
+      const std::vector<std::int64_t> lengths = {17, 31, 6};
+      for (std::int64_t b = 0; b < 3; ++b)
+        std::fill(x.data.begin() + (b * 31 + lengths[static_cast<std::size_t>(b)]) * 4,
+                  x.data.begin() + (b + 1) * 31 * 4, NAN);
+      for (const Sequential& m : {model, quantize_dynamic(model)}) {
+        const Tensor in = last ? x : swapped(x);
+        Tensor y(m.output_shape(in.shape));
+        Workspace workspace;
+        m.forward(in.view(), y.view(), workspace, nullptr, lengths);
+        for (std::int64_t b = 0; b < 3; ++b) {
+          const Tensor alone = take_row(x, true, b, 0, lengths[static_cast<std::size_t>(b)]);
+          const Tensor item(Shape{1, alone.shape[0], 4}, alone.data);
+          EXPECT_EQ(first_difference(batch_item(y, b), m.forward(last ? item : swapped(item))), "") << "sequence " << b;
+        }
+      }
+      const std::int64_t wrong[] = {3, 32, 1};
+      Tensor y(model.output_shape(last ? x.shape : swapped(x).shape));
+      Workspace workspace;
+      EXPECT_THROW(model.forward(last ? x.view() : swapped(x).view(), y.view(), workspace, nullptr, wrong), Error);
+    }
+  }
+}
+
 TEST_P(Conv1dTest, WithoutABatch) {
   for (const bool last : {true, false}) {
     const Conv1dConfig config{.in_channels = 3, .out_channels = 4, .kernel_size = 2, .channels_last = last};

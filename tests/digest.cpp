@@ -125,8 +125,8 @@ void conv1d(const Backend& backend, Digest& digest) {
     const std::int64_t steps = 16 + random.integer(0, 150);
     const Tensor weight = random_tensor({c.out_channels, c.in_channels / c.groups, c.kernel_size}, random),
                  bias = random_tensor({c.out_channels}, random);
-    Tensor x = to_tensor(c.channels_last ? Shape{2, steps, c.in_channels} : Shape{2, c.in_channels, steps}, random,
-                         3.0f, 1);
+    Tensor x =
+        to_tensor(c.channels_last ? Shape{2, steps, c.in_channels} : Shape{2, c.in_channels, steps}, random, 3.0f, 1);
     if (i % 4 == 3) x.data[x.data.size() / 2] = NAN;
     const Conv1d layer(c, weight.view(), bias.view(), &backend);
     digest.add(layer.forward(x));

@@ -47,7 +47,7 @@ struct FakeRegistry {
 };
 
 const Backend& chosen(CpuFeatures features, const std::vector<const Backend*>& registry, std::string_view wanted = "") {
-  return select(rank_backends(features, registry), wanted, "BYTEGATE_BACKEND");
+  return select(features, registry, wanted, "BYTEGATE_BACKEND");
 }
 
 /// The message of the Error that a call throws, with its code before it; "" if it throws none.
@@ -139,6 +139,22 @@ TEST(SelectTest, OwnCheckOfABackend) {
   fake.narrow_dot.unmet = yes;
   EXPECT_EQ(&chosen(255, fake.all), &fake.narrow_dot);
   expect_parts(message([&] { chosen(255, fake.all, "wide_dot"); }), {"unsupported_backend", "it needs a blue moon"});
+}
+
+// The kernel is asked for permission to use a feature only where the backend that uses it can be chosen.
+TEST(SelectTest, ANamedBackendAsksNoOther) {
+  static int asked;
+  asked = 0;
+  FakeRegistry fake;
+  fake.tiles.unmet = []() -> const char* {
+    ++asked;
+    return nullptr;
+  };
+  EXPECT_EQ(&chosen(~CpuFeatures{0}, fake.all, "narrow"), &fake.narrow);
+  EXPECT_EQ(&chosen(255, fake.all), &fake.wide_dot);  // the CPU has no tiles
+  EXPECT_EQ(asked, 0);
+  EXPECT_EQ(&chosen(~CpuFeatures{0}, fake.all), &fake.tiles);
+  EXPECT_EQ(asked, 1);
 }
 
 TEST(SelectTest, NothingRuns) {

@@ -164,8 +164,8 @@ TEST(ModelLoad, Architecture) {
   bad("nested more than 16 deep", [](std::string& text) { text = std::string(100'000, '['); });
   bad("at most 1048576", [](std::string& text) { text += std::string(2'000'000, ' '); });
   swapped("the key \"name\" appears twice", R"("name":"fc")", R"("name":"fc","name":"fc")");
-  swapped("\"fc\" has the unknown kind \"conv\"; accepted are embedding, lstm, linear, relu, flatten",
-          R"("kind":"linear")", R"("kind":"conv")");
+  swapped("\"fc\" has the unknown kind \"conv\"; accepted are embedding, lstm, ", R"("kind":"linear")",
+          R"("kind":"conv")");
   swapped("has no in_features", R"("in_features":4,)", "");
   swapped("has no out_features", R"("out_features":2,)", "");
   swapped("has no input_size", R"("input_size":3,)", "");

@@ -30,8 +30,8 @@ Outputs quantized(const Case& c, const Sequential& model, const Scheme& scheme) 
 constexpr double kTolerance = 1e-5;
 constexpr double kNoisePart = 0.05;
 constexpr double kLeastGain = -1;  // dB, per_row against PyTorch's 8 bits
-/// dB, enough where PyTorch cannot quantize the model, so that the library's own torch scheme stands beside per_row: the
-/// ratio of the noises of two roundings is chance where a model has few outputs.
+/// dB, enough where PyTorch cannot quantize the model, so that the library's own torch scheme stands beside per_row:
+/// the ratio of the noises of two roundings is chance where a model has few outputs.
 constexpr double kEnough = 30;
 
 struct Report {

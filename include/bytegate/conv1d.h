@@ -71,8 +71,12 @@ class Conv1d final : public Layer {
   /// `state` of a causal layer: the (kernel_size - 1) * dilation inputs before x, in the layout of x. T must then be a
   /// multiple of stride, so that the next call goes on where this one ends.
   void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const override;
+  /// Inputs past the end of a sequence count as the zeros of the padding, whatever they are.
+  void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
+               std::span<const std::int64_t> lengths) const override;
+  std::int64_t output_steps(std::int64_t steps) const override;
   void forward_then(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
-                    const Layer& next) const override;
+                    std::span<const std::int64_t> lengths, const Layer& next) const override;
   std::vector<Shape> state_shapes(const Shape& x) const override;
   void describe(LayerVisitor& visitor) const override;
   LayerPtr quantize_dynamic(const Scheme& scheme, const Backend* backend) const override;

@@ -83,7 +83,14 @@ class Layer {
   /// has the tensors of state_shapes(x.shape), which hold the state before the call and, afterwards, the state behind
   /// it. The base's function throws Error (invalid_argument): the layer takes indices.
   virtual void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const;
-  /// The same for a layer that takes indices; the base's function throws: the layer takes floats.
+  /// The same for a padded batch of sequences of these lengths, 1 to T steps each; empty: all have all steps. What y
+  /// has past the end of a sequence is the layer's own affair. The base's function computes all steps, which is right
+  /// for a layer whose steps do not depend on each other.
+  virtual void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
+                       std::span<const std::int64_t> lengths) const;
+  /// How many steps of output a sequence of `steps` steps has.
+  virtual std::int64_t output_steps(std::int64_t steps) const { return steps; }
+  /// Computes y from indices; the base's function throws: the layer takes floats.
   virtual void forward(IndexView x, TensorView y, Workspace& workspace, LayerState* state) const;
 
   /// The shapes of the state for an input of that shape; none for a layer without state.
@@ -108,7 +115,7 @@ class Layer {
   /// forward, and then the elementwise layer `next` on all of y, with the bits of the two calls. A layer may override
   /// it to apply `next` to a part of y while that is in the cache.
   virtual void forward_then(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
-                            const Layer& next) const;
+                            std::span<const std::int64_t> lengths, const Layer& next) const;
 };
 
 namespace detail {

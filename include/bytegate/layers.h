@@ -61,7 +61,7 @@ class Linear final : public Layer {
   void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const override;
   void describe(LayerVisitor& visitor) const override;
   void forward_then(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
-                    const Layer& next) const override;
+                    std::span<const std::int64_t> lengths, const Layer& next) const override;
   LayerPtr quantize_dynamic(const Scheme& scheme, const Backend* backend) const override;
 
  private:

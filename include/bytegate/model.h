@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <iosfwd>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,8 +54,13 @@ class Sequential {
   /// new one there (an empty `state` is set to zeros first); without, all start from zeros. Allocates nothing after a
   /// first call with these shapes. Floats for a model that takes indices, or the other way round, are an Error
   /// (invalid_argument).
-  void forward(ConstTensorView x, TensorView y, Workspace& workspace, ModelState* state = nullptr) const;
-  void forward(IndexView x, TensorView y, Workspace& workspace, ModelState* state = nullptr) const;
+  ///
+  /// `lengths`, if not empty: the steps of each sequence of a padded batch, in any order, as the first layer counts
+  /// them. Each layer computes what it computes for these sequences without padding.
+  void forward(ConstTensorView x, TensorView y, Workspace& workspace, ModelState* state = nullptr,
+               std::span<const std::int64_t> lengths = {}) const;
+  void forward(IndexView x, TensorView y, Workspace& workspace, ModelState* state = nullptr,
+               std::span<const std::int64_t> lengths = {}) const;
   Tensor forward(const Tensor& x) const;
 
  private:

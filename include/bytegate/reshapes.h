@@ -33,6 +33,9 @@ class LastStep final : public Layer {
   Shape output_shape(const Shape& x) const override;
   using Layer::forward;
   void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const override;
+  void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state,
+               std::span<const std::int64_t> lengths) const override;
+  std::int64_t output_steps(std::int64_t) const override { return 1; }
   void describe(LayerVisitor& visitor) const override;
 
  private:

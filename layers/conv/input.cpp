@@ -16,7 +16,7 @@ std::size_t size_of(std::int64_t size) noexcept { return static_cast<std::size_t
 }  // namespace
 
 ConvInput::ConvInput(const Conv1dConfig& config, const float* x, const float* history, std::size_t batch,
-                     std::size_t steps, std::size_t out_steps)
+                     std::size_t steps, std::size_t out_steps, std::span<const std::int64_t> lengths)
     : x_(x),
       history_(history),
       batch_(batch),
@@ -29,7 +29,8 @@ ConvInput::ConvInput(const Conv1dConfig& config, const float* x, const float* hi
       in_front_(config.causal ? history_steps(config) : size_of(config.padding)),
       history_steps_(history_steps(config)),
       span_((kernel_ - 1) * dilation_ + 1),
-      channels_last_(config.channels_last) {}
+      channels_last_(config.channels_last),
+      lengths_(lengths) {}
 
 void ConvInput::reserve(WorkspaceImpl& workspace) const {
   workspace.get<float>(Slot::steps, steps_of(std::min(kCopiedRows, std::max<std::size_t>(out_steps_, 1))) * channels_);
@@ -39,8 +40,8 @@ ConvInput::Piece ConvInput::piece(std::size_t first, std::size_t count, Workspac
   const std::size_t sequence = first / out_steps_, t = first % out_steps_;
   count = std::min(count, out_steps_ - t);
   // Row t begins at step t * stride - in_front of x. Rows of which all steps are in x begin at whole_begin.
-  const std::size_t whole_begin = (in_front_ + stride_ - 1) / stride_,
-                    whole_end = steps_ + in_front_ < span_ ? 0 : (steps_ + in_front_ - span_) / stride_ + 1;
+  const std::size_t whole_begin = (in_front_ + stride_ - 1) / stride_, there = length(sequence) + in_front_,
+                    whole_end = there < span_ ? 0 : (there - span_) / stride_ + 1;
   if (channels_last_ && t >= whole_begin && t < whole_end) {
     count = std::min(count, whole_end - t);
     const float* data = x_ + (sequence * steps_ + t * stride_ - in_front_) * channels_;
@@ -66,7 +67,7 @@ void ConvInput::copy_steps(std::size_t sequence, std::ptrdiff_t first, std::size
     }
   }
   const std::size_t from = first < 0 ? 0 : static_cast<std::size_t>(first);
-  const std::size_t there = from < steps_ ? std::min(count - before, steps_ - from) : 0;
+  const std::size_t end = length(sequence), there = from < end ? std::min(count - before, end - from) : 0;
   if (there > 0) copy_some(x_ + sequence * steps_ * channels_, steps_, from, there, out + before * channels_);
   std::fill_n(out + (before + there) * channels_, (count - before - there) * channels_, 0.0f);
 }
@@ -81,12 +82,20 @@ void ConvInput::copy_some(const float* from, std::size_t all, std::size_t first,
 }
 
 RowRange ConvInput::range(const Kernels& kernels, WorkspaceImpl& workspace) const {
-  const auto of = [&](const float* x, std::size_t steps) {
-    return channels_last_ ? range_of_rows(kernels, x, batch_ * steps, channels_, workspace)
-                          : range_of_rows(kernels, x, batch_ * channels_, steps, workspace);
+  // `all` steps from x on, the first `count` of which count.
+  const auto of = [&](const float* x, std::size_t sequences, std::size_t all, std::size_t count) {
+    if (channels_last_) return range_of_rows(kernels, x, sequences * count, channels_, workspace);
+    RowRange range{0, 0};
+    if (count == all) return range_of_rows(kernels, x, sequences * channels_, all, workspace);
+    for (std::size_t row = 0; row < sequences * channels_; ++row)
+      range = merge(range, range_of_rows(kernels, x + row * all, 1, count, workspace));
+    return range;
   };
-  const RowRange range = of(x_, steps_);
-  return history_ ? merge(range, of(history_, history_steps_)) : range;
+  RowRange range{0, 0};
+  if (history_) range = of(history_, batch_, history_steps_, history_steps_);
+  if (lengths_.empty()) return merge(range, of(x_, batch_, steps_, steps_));
+  for (std::size_t b = 0; b < batch_; ++b) range = merge(range, of(x_ + b * steps_ * channels_, 1, steps_, length(b)));
+  return range;
 }
 
 void ConvInput::keep_history(float* history) const {

@@ -4,6 +4,8 @@
 #include <bytegate/backend.h>
 #include <bytegate/conv1d.h>
 
+#include <span>
+
 #include "layers/core/workspace_impl.h"
 
 namespace bytegate::detail {
@@ -11,9 +13,10 @@ namespace bytegate::detail {
 /// One call: x of `batch` sequences of `steps` steps. Rows are output positions, sequence after sequence.
 class ConvInput {
  public:
-  /// `history`: the state [batch, history steps, channels] in the layout of x; null: zeros.
+  /// `lengths`: the steps of each sequence, if not all have all; others count as zeros. `history`: the state [batch,
+  /// history steps, channels] in the layout of x; null: zeros.
   ConvInput(const Conv1dConfig& config, const float* x, const float* history, std::size_t batch, std::size_t steps,
-            std::size_t out_steps);
+            std::size_t out_steps, std::span<const std::int64_t> lengths);
 
   std::size_t rows() const noexcept { return batch_ * out_steps_; }
   std::size_t out_steps() const noexcept { return out_steps_; }
@@ -50,11 +53,16 @@ class ConvInput {
   void copy_steps(std::size_t sequence, std::ptrdiff_t first, std::size_t count, float* out) const;
   void copy_some(const float* from, std::size_t all, std::size_t first, std::size_t count, float* out) const;
 
+  std::size_t length(std::size_t sequence) const noexcept {
+    return lengths_.empty() ? steps_ : static_cast<std::size_t>(lengths_[sequence]);
+  }
+
   const float* x_;
   const float* history_;
   std::size_t batch_, steps_, out_steps_, channels_, kernel_, stride_, dilation_, in_front_, history_steps_;
   std::size_t span_;  ///< steps from the first input of a row to its last
   bool channels_last_;
+  std::span<const std::int64_t> lengths_;
 };
 
 }  // namespace bytegate::detail

@@ -79,4 +79,14 @@ inline double lane_sum(std::size_t n, const F& f) noexcept {
   return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 
+// Of n values each; y may be x.
+void relu(const float* x, float* y, std::size_t n) noexcept;
+void leaky_relu(const float* x, float* y, std::size_t n, float slope) noexcept;
+void elu(const float* x, float* y, std::size_t n, float alpha) noexcept;
+void softmax_row(const float* x, float* y, std::size_t n) noexcept;
+void log_softmax_row(const float* x, float* y, std::size_t n) noexcept;
+/// `weight` and `bias` are null where there is none.
+void normalize_row(const float* x, float* y, std::size_t n, double eps, const float* weight,
+                   const float* bias) noexcept;
+
 }  // namespace bytegate::detail

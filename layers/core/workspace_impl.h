@@ -33,6 +33,7 @@ enum class Slot {
   windows,
   sums,
   results,
+  lengths,
   activation_a,  // Sequential's outputs of a layer, in turn
   activation_b,
   count,

@@ -45,8 +45,13 @@ def half_cut(g):
     return g.slice(g.dense(g.input("b", 6), 6, 4), 1, 2, 4)
 
 
-def scaled_behind_activation(g):
-    return g.op("Mul", g.op("Relu", g.dense(g.input("b", 6), 6, 4)), g.constant(np.float32(3)))
+def scaled_beyond_size(g):
+    return g.op("Mul", g.op("Relu", g.dense(g.input("b", 6), 6, 2000)), g.constant(np.float32(3)))
+
+
+def scaled_time(g):
+    x = g.op("Relu", g.conv(g.input("b", 4, "t"), 4, 5, 1))
+    return g.op("Mul", x, g.constant(np.float32(3)))
 
 
 def scaled_by_rows(g):
@@ -112,6 +117,14 @@ def final_cell(g):
     return g.squeeze(g.recurrent("LSTM", g.input("t", "b", 6), 6, 4)[2], 0)
 
 
+def earlier_final_state(g):
+    y, h, _ = g.recurrent("LSTM", g.input("t", "b", 6), 6, 4)
+    h2 = g.recurrent("LSTM", g.squeeze(y, 1), 4, 4)[1]
+    both = g.op("Concat", h, h2, axis=0)
+    first, last = (g.op("Gather", both, g.constant(np.int64(i)), axis=0) for i in (0, 1))
+    return g.op("Concat", first, last, axis=1)
+
+
 def both_final_states(g):
     return g.recurrent("LSTM", g.input("t", "b", 6), 6, 4, "bidirectional")[1]
 
@@ -133,10 +146,10 @@ def soft_over_two(g):
 
 
 NO_CHAINS = (attention, integers, mean, two_norms, first_step, joined, added_dimension, half_cut,
-             scaled_behind_activation, scaled_by_rows, divided, divided_by_zero, scaled_by_places,
+             scaled_beyond_size, scaled_time, scaled_by_rows, divided, divided_by_zero, scaled_by_places,
              directions_exchanged, two_nodes_exchanged, two_nodes_of_one_direction, two_nodes_of_final_states,
-             one_direction, dimension_by_bias, norm_of_unknown_width, both_outputs, final_cell, both_final_states,
-             without_shape, no_input, soft_over_two)
+             one_direction, dimension_by_bias, norm_of_unknown_width, both_outputs, final_cell, earlier_final_state,
+             both_final_states, without_shape, no_input, soft_over_two)
 
 
 class Layers(ConvertTest):

@@ -73,6 +73,17 @@ def lstm_last_state(g):
 
 
 @chain()
+def lstm_stack_last_state(g):
+    """h_n[-1] of stacked layers, as PyTorch exports it."""
+    y, h, c = g.recurrent("LSTM", g.input("t", "b", 5), 5, 4)
+    _, h2, c2 = g.recurrent("LSTM", g.squeeze(y, 1), 4, 4)
+    g.op("Concat", c, c2, axis=0)
+    last = g.op("Gather", g.op("Concat", h, h2, axis=0), g.constant(np.int64(-1)), axis=0)
+    g.output(g.linear(last, 4, 3))
+    return 7, 2, 5
+
+
+@chain()
 def lstm_last_step_gather(g):
     x = g.op("Transpose", g.input("b", "t", 5), perm=[1, 0, 2])
     y = g.op("Transpose", g.squeeze(g.recurrent("LSTM", x, 5, 6)[0], 1), perm=[1, 0, 2])
@@ -279,6 +290,25 @@ def scaled_and_shifted(g):
     x = g.op("Sub", g.weight(1), g.op("Add", x, g.weight(1, 1)))
     g.output(g.op("Relu", x))
     return 3, 6
+
+
+@chain()
+def input_normalized(g):
+    x = g.op("Div", g.op("Sub", g.input("b", 6), g.weight(6)), g.constant(np.float32(0.25)))
+    x = g.op("Mul", g.op("Relu", g.linear(x, 6, 5)), g.weight(1, 5))
+    g.output(g.op("Sub", g.constant(np.float32(1)), g.op("Sigmoid", g.op("MatMul", x, g.weight(5, 4)))))
+    return 3, 6
+
+
+@chain()
+def input_of_lstm_normalized(g):
+    x = g.op("Add", g.op("Mul", g.input("b", "t", 5), g.constant(np.float32([1, 2, -3, 4, 5]))), g.weight(5))
+    x = g.op("Transpose", x, perm=[1, 0, 2])
+    y = g.squeeze(g.recurrent("LSTM", x, 5, 4, "reverse")[0], 1)
+    y = g.squeeze(g.recurrent("LSTM", g.op("Add", y, g.weight(4)), 4, 3, bias=False)[0], 1)
+    y = g.op("Mul", g.op("Add", y, g.weight(3)), g.constant(np.float32(0.5)))
+    g.output(g.squeeze(g.recurrent("GRU", y, 3, 3, bias=False, linear_before_reset=1)[0], 1))
+    return 2, 7, 5
 
 
 @chain(9)

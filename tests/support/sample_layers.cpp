@@ -56,6 +56,7 @@ void add_convolutions(const Backend& backend, Random& random, Samples& samples) 
       true);
   add("large", {.in_channels = 64, .out_channels = 70, .kernel_size = 3, .padding = 1, .channels_last = true}, 400,
       true);
+  add("wide", {.in_channels = 300, .out_channels = 1600, .kernel_size = 3}, 3, true);  // threads share the channels
   add("large first", {.in_channels = 64, .out_channels = 70, .kernel_size = 3, .padding = 1}, 350, true);
 }
 

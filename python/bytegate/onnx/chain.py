@@ -4,6 +4,8 @@ Every node on the way is a layer, or moves dimensions (a View), or computes with
 chain, as does a tensor that two layers read.
 """
 
+import numpy as np
+
 from bytegate.onnx import parts, steps
 from bytegate.onnx.blocks import Block
 from bytegate.onnx.graph import quoted
@@ -30,6 +32,7 @@ class Chain:
     def __init__(self, graph, blocks, problems):
         self.graph, self.blocks, self.problems = graph, blocks, problems
         self.layers, self.values = [], {}
+        self.picks = {}  # nodes that read one of the tensors that a Concat joins, which is not needed then
         self.half = False  # whether the graph computes in half precision somewhere
         self.owned = {node for block in blocks.values() for node in block.nodes} - set(blocks)
         self.quantizers = {node for block in blocks.values() for node in block.shared}
@@ -92,11 +95,32 @@ class Chain:
                 what = "the output depends on it, and which of its branches runs is decided by the input" \
                     if node.op == "If" else "the output depends on it, and it runs a graph of its own"
                 raise Breach(node, f"is a part of the graph: {what}")
-            for name in filter(None, node.inputs):
+            picked = self.picked_state(node)
+            if picked:
+                self.picks[node] = picked
+            for name in [picked] if picked else filter(None, node.inputs):
                 if name not in reads:
                     reads.add(name)
                     pending.append(name)
         return needed, reads
+
+    def picked_state(self, node):
+        """Of a Gather that takes one of the final states of stacked layers, which a Concat joins: that state's name.
+        Else an empty name."""
+        joined = self.graph.producers.get(node.input(0)) if node.op == "Gather" and node.domain == "" else None
+        index = self.graph.constant(node.input(1))
+        if joined is None or joined.op != "Concat" or joined.domain or index is None or index.size != 1:
+            return ""
+        blocks = [self.blocks.get(self.graph.producers.get(name)) for name in joined.inputs]
+        place, count = int(index.reshape(-1)[0]), len(blocks)
+        one_each = all(block is not None and block.extra.get("recurrent") and block.extra["directions"] == 1
+                       and block.extra["layout"] == 0 and name != block.node.output(0)
+                       for block, name in zip(blocks, joined.inputs))
+        if index.ndim or not one_each or joined.integer("axis", 0) or node.integer("axis", 0):
+            return ""
+        if not -count <= place < count:
+            return ""
+        return joined.inputs[place]
 
     def start(self):
         """The graph's input as the library's tensor."""
@@ -152,7 +176,10 @@ class Chain:
             return None
         if node in self.problems:
             raise Broken(f"cannot be converted: {self.problems[node]}")
-        values = [self.value(name) for name in node.inputs]
+        if node in self.picks:
+            values = [self.value(self.picks[node]), np.array(0, np.int64)]
+        else:
+            values = [self.value(name) for name in node.inputs]
         views = [value for value in values if isinstance(value, View)]
         if not views and all(not isinstance(value, Opaque) or name in self.values
                              for value, name in zip(values, node.inputs)):

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 
 from bytegate.onnx import twins
-from bytegate.onnx.affine import arithmetic, batch_norm
+from bytegate.onnx.affine import absorb_diagonal, arithmetic, batch_norm
 from bytegate.onnx.blocks import MAX_COLUMNS, Block
 from bytegate.onnx.fold import slice_arguments
 from bytegate.onnx.layout import Atom, Broken, View, atoms_of, set_size, size_of
@@ -73,6 +73,7 @@ def _linear(chain, block, view):
     _expect(last, block.fields["in_features"], "an input")
     block = _own(block)
     if atoms_of(last) and tensor.stripped()[-1:] == [atoms_of(last)]:
+        absorb_diagonal(chain, block, ["weight"], ["bias"])
         _widen(chain, block, ["weight"], "in_features")
     else:
         settle(chain)
@@ -95,8 +96,11 @@ def _time_behind(block, time):
 
 def _conv1d(chain, block, view):
     if "batch_norm" in block.extra and len(view.dims) == 2:
-        linear = batch_norm(chain, block, view)
-        return View(view.dims, chain.tensor.version) if linear is None else _linear(chain, linear, view)
+        diagonal = batch_norm(chain, block, view)
+        if diagonal is not None:
+            settle(chain)
+            chain.tensor.arrange_last(view.dims, 1)
+        return _scaled(chain, diagonal, view)
     unit, dims, block = block.extra["unit_axis"], list(view.dims), _own(block)
     if len(dims) != (3 if unit is None else 4):
         raise Broken(f"reads a tensor of {len(dims)} dimensions")
@@ -169,6 +173,7 @@ def _arrange_sequence(chain, block, time, batch, features):
     if t and not b:
         known[(t, f)] = False
     if tuple(now) in known:
+        absorb_diagonal(chain, block, ["weight_ih_l0", "weight_ih_l0_reverse"], ["bias_ih_l0", "bias_ih_l0_reverse"])
         _widen(chain, block, ["weight_ih_l0", "weight_ih_l0_reverse"], "input_size")
         return known[tuple(now)]
     settle(chain)
@@ -286,9 +291,16 @@ def _split(chain, node, values, view):
     return split(node, values, view)
 
 
+def _scaled(chain, diagonal, view):
+    """Adds the Linear of a scaling of the last dimension; None: a layer has it already."""
+    if diagonal is None:
+        return View(view.dims, chain.tensor.version)
+    return advance(chain, diagonal, chain.tensor.dims, view.dims)
+
+
 def _arithmetic(chain, node, values, view):
-    arithmetic(chain, node, values, view)
-    return View(view.dims, chain.tensor.version)
+    settle(chain)
+    return _scaled(chain, arithmetic(chain, node, values, view), view)
 
 
 def _softmax(chain, node, values, view):
