@@ -1,28 +1,29 @@
 """Runs the benchmarks for performance.py."""
 
 import datetime
-import glob
 import json
 import os
-import pathlib
 import re
-import statistics
 import subprocess
 import sys
 
-PARTS = ("kernels", "layers", "threads", "sweeps", "peers")
+import performance_results
 
-# The shapes of the tables.
+# The shapes of the tables. Kinds that a build's bench_layers does not know are left out.
 LINEAR = [(1, 1024, 1024), (1, 4096, 4096), (16, 1024, 1024), (128, 1024, 1024), (512, 1024, 1024)]
 LSTM = [(64, 64, 1, 100, 1), (128, 128, 1, 100, 1), (512, 512, 2, 35, 1), (1024, 1024, 1, 50, 1), (64, 64, 1, 50, 8),
         (512, 512, 2, 35, 16), (1024, 1024, 1, 50, 32)]
+GRU = [(64, 64, 1, 100, 1), (256, 256, 2, 50, 1), (512, 512, 1, 35, 16)]
+CONV1D = [(64, 64, 3, 1, 1000, 1)]
+LAYERS = {"linear": LINEAR, "lstm": LSTM, "gru": GRU, "conv1d": CONV1D}
 
 # 1 MB of weights with 1 row to 512, which the roofline is drawn through, and other sizes.
 KERNELS = {
     "gemm": [(m, 1024, 1024) for m in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)]
             + [(1, 512, 2048), (1, 1024, 4096), (1, 4096, 4096), (128, 512, 512), (128, 2048, 2048)],
     "lstm_step": [(b, 512) for b in (1, 2, 4, 8, 16, 32, 64)] + [(1, 64), (1, 128), (1, 1024), (8, 64), (32, 1024)],
-    "quantize_rows": [(1, 64), (1, 1024), (128, 1024)],
+    "quantize_rows": [(1, 64), (64, 64), (32, 128), (128, 256), (64, 512), (1, 1024), (128, 1024), (16, 2048),
+                      (8, 4096)],
 }
 
 # One size varies, the others stay: name -> (values, shape of a value). What a plot shows beside peers is in PLOTTED.
@@ -35,8 +36,14 @@ SWEEPS = {
 PLOTTED = ("steps", "hidden_size")
 
 
+def layer_shapes():
+    """Every row of the tables of layers. bench_layers adds a convolution in PyTorch's layout by itself."""
+    return [(kind, s) for kind in (*LAYERS, "conv1d_bct") for s in LAYERS[kind.removesuffix("_bct")]]
+
+
 def peer_shapes():
-    shapes = [("linear", s) for s in LINEAR] + [("lstm", s) for s in LSTM]
+    """What a program that times peers is asked for: it has no convolution."""
+    shapes = [(kind, s) for kind in ("linear", "lstm", "gru") for s in LAYERS[kind]]
     for name in PLOTTED:
         values, shape = SWEEPS[name]
         shapes += [("lstm", shape(v)) for v in values]
@@ -48,19 +55,20 @@ def flags(**shapes):
 
 
 def name_of(kind, backend, shape, threads=1):
-    letters = ("i", "h", "layers", "t", "b") if kind.startswith("lstm") else ("m", "k", "n")
-    return "/".join([kind, backend, *(f"{letter}:{size}" for letter, size in zip(letters, shape)),
+    plain = kind.removesuffix("_f32")
+    letters = {"linear": "m k n", "conv1d": "i o k s t b", "conv1d_bct": "i o k s t b"}.get(plain, "i h layers t b")
+    return "/".join([kind, backend, *(f"{letter}:{size}" for letter, size in zip(letters.split(), shape)),
                      f"threads:{threads}"])
 
 
 class Runs:
-    """Every number that a benchmark printed, by its name, over the rounds."""
+    """The rows of one part by one compiler, as a result set has them, with the rounds run so far."""
 
-    def __init__(self):
-        self.samples = {}
+    def __init__(self, seconds):
+        self.seconds, self.rows = seconds, {}
 
-    def add(self, program, arguments, seconds):
-        command = [str(program), *arguments, f"--benchmark_min_time={seconds}", "--benchmark_format=json"]
+    def add(self, program, arguments):
+        command = [str(program), *arguments, f"--benchmark_min_time={self.seconds}", "--benchmark_format=json"]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             sys.exit(f"performance.py: {' '.join(command)} failed:\n{done.stderr}")
@@ -68,19 +76,17 @@ class Runs:
         for entry in json.loads(done.stdout)["benchmarks"]:
             if entry.get("error_occurred"):
                 sys.exit(f"performance.py: {entry['name']}: {entry['error_message']}")
-            values = {"us": entry["real_time"] * microseconds[entry["time_unit"]]}
-            values |= {counter: entry[counter] for counter in ("GMAC/s", "GB/s", "G/s", "of_ceiling")
-                       if counter in entry}
-            self.samples.setdefault(entry["name"], []).append(values)
+            us = entry["real_time"] * microseconds[entry["time_unit"]]
+            row = self.rows.setdefault(entry["name"], {"us": []})
+            row["us"].append(float(f"{us:.5g}"))
+            # Work a call, from the rate, which the benchmark prints: the same in every round.
+            row |= {unit: float(f"{entry[unit + '/s'] * us * 1e-6:.5g}") for unit in ("GMAC", "GB", "G")
+                    if unit + "/s" in entry}
+            if "of_ceiling" in entry:
+                row.setdefault("of_ceiling", []).append(float(f"{entry['of_ceiling']:.3g}"))
 
-    def medians(self):
-        """name -> each number's median, and how far the times of the rounds lie apart as a part of their median."""
-        result = {}
-        for name, samples in self.samples.items():
-            result[name] = {key: float(f"{statistics.median(s[key] for s in samples):.5g}") for key in samples[0]}
-            times = [s["us"] for s in samples]
-            result[name]["spread"] = float(f"{(max(times) - min(times)) / statistics.median(times):.2g}")
-        return result
+    def found(self):
+        return {"date": datetime.date.today().isoformat(), "seconds": self.seconds, "rows": self.rows}
 
 
 def cache_value(build, name):
@@ -104,19 +110,13 @@ def check_build(build):
         sys.exit(f"performance.py: {build} is a {kind} build; measure a Release build")
 
 
-def machine():
-    info = {}
-    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
-        key, _, value = line.partition(":")
-        info.setdefault(key.strip(), value.strip())
-    caches = {}
-    for folder in sorted(glob.glob("/sys/devices/system/cpu/cpu0/cache/index*")):
-        level, kind, size = (pathlib.Path(folder, f).read_text().strip() for f in ("level", "type", "size"))
-        if kind != "Instruction":
-            caches[f"L{level}"] = size
-    family = f", family {info['cpu family']} model {info['model']}" if "cpu family" in info else ""
-    return {"cpu": info.get("model name", os.uname().machine) + family, "cpus": os.cpu_count(), "caches": caches,
-            "virtual": "hypervisor" in info.get("flags", "").split(), "date": datetime.date.today().isoformat()}
+def known_layers(bench_layers):
+    """LAYERS without the kinds that this program does not have."""
+    def knows(kind, shape):
+        command = [str(bench_layers), *flags(**{kind: [shape]}), "--benchmark_list_tests"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        return done.returncode == 0 and any(line.startswith(f"{kind}/") for line in done.stdout.splitlines())
+    return {kind: shapes for kind, shapes in LAYERS.items() if knows(kind, shapes[0])}
 
 
 def backends_of(build):
@@ -126,66 +126,45 @@ def backends_of(build):
     return [name.split("/")[1] for name in names]
 
 
-def parse_peers(text, what):
-    """One file's rows: {"kind", "shape", "threads", "us": {peer: time}, "ours": {backend: time},
-    "ratios": {peer: factor}}, where a factor says how many times faster this library is."""
-    threads = re.search(r"(\d+) thread", text)
-    rows = []
-    for line in text.splitlines():
-        match = re.match(r"(linear|lstm)\s+([\d,]+)\s+([^|]*)(?:\|\s*ours\s+([^|]*) us\s*(?:\|(.*))?)?$", line)
-        if not match:
-            continue
-        kind, shape, times, ours, ratios = match.groups()
-        rows.append({"kind": kind, "shape": [int(s) for s in shape.split(",")],
-                     "threads": int(threads.group(1)) if threads else 1,
-                     "us": {k: float(v) for k, v in re.findall(r"(\S+)\s+([\d.]+) us", times)},
-                     "ours": {k: float(v) for k, v in re.findall(r"(\S+)\s+([\d.]+)", ours or "")},
-                     "ratios": {k: float(v) for k, v in re.findall(r"vs (\S+) ([\d.]+)x", ratios or "")}})
-    if not rows:
-        sys.exit(f"performance.py: no line of {what} is a row of peers' times")
-    return {"what": text.splitlines()[0].split(";")[0], "rows": rows}
+class Measurement:
+    """One run: the rounds of some parts with some builds. The first build alone has threads and sweeps."""
 
-
-def measure(results, builds, parts, rounds, seconds, peer_files, save):
-    """Calls save(results) after every round, with the medians of the rounds until then, so that a run that is cut short
-    leaves results."""
-    kernels, layers, threads_runs, sweeps = {}, {}, Runs(), Runs()
-    if "peers" in parts and peer_files:
-        results["peers"] = [parse_peers(path.read_text(), path.name) for path in peer_files]
-    benchmarked = set(parts) - {"peers"}
-    if benchmarked:
+    def __init__(self, builds, parts, seconds):
+        self.parts, self.seconds, self.runs = parts, seconds, {}
         for build in builds:
             check_build(build)
-        compilers = {build: compiler_of(build) for build in builds}
-        backends = backends_of(builds[0])
-        results |= {"machine": machine(), "backends": backends, "seconds": seconds}
+        self.builds = {compiler_of(build): build / "bench" for build in builds}
+        timed = {"layers", "threads"} & set(parts)
+        self.layers = {compiler: known_layers(bench / "bench_layers") for compiler, bench in self.builds.items()
+                       if timed}
+        self.backends = backends_of(builds[0])
+
+    def runs_of(self, part, compiler):
+        return self.runs.setdefault((part, compiler), Runs(self.seconds_of(part)))
+
+    def seconds_of(self, part):
+        return self.seconds / 2 if part == "kernels" else self.seconds
+
+    def round(self):
+        only = f"--benchmark_filter=^[^/]+/{self.backends[0]}/"
+        for compiler, bench in self.builds.items():  # in turn, so that what disturbs the machine disturbs all
+            if "kernels" in self.parts:
+                self.runs_of("kernels", compiler).add(bench / "bench_kernels", flags(**KERNELS))
+            if "layers" in self.parts:
+                runs, shapes = self.runs_of("layers", compiler), flags(**self.layers[compiler])
+                runs.add(bench / "bench_layers", shapes)
+                floats = f"--benchmark_filter=^[^/]+_f32/{self.backends[0]}/"
+                runs.add(bench / "bench_layers", [*shapes, "--float", floats])
+        compiler, bench = next(iter(self.builds.items()))
         cpus = os.cpu_count() or 1
-        best = f"--benchmark_filter=^[^/]+/{backends[0]}/"
-        swept = sorted({shape(v) for values, shape in SWEEPS.values() for v in values})
-    for number in range(rounds if benchmarked else 0):
-        print(f"round {number + 1} of {rounds}", flush=True)
-        for build in builds:  # in turn within a round, so that what disturbs the machine disturbs all
-            if "kernels" in parts:
-                kernels.setdefault(compilers[build], Runs()).add(build / "bench/bench_kernels", flags(**KERNELS),
-                                                                 seconds / 2)
-            if "layers" in parts:
-                layers.setdefault(compilers[build], Runs()).add(build / "bench/bench_layers",
-                                                                flags(linear=LINEAR, lstm=LSTM) + ["--float"], seconds)
-        bench_layers = builds[0] / "bench/bench_layers"
-        if "threads" in parts and cpus > 1:
+        if "threads" in self.parts and cpus > 1:
             for threads in (1, cpus):
-                threads_runs.add(bench_layers, flags(linear=LINEAR, lstm=LSTM) + [f"--threads={threads}", best],
-                                 seconds)
-        if "sweeps" in parts:
-            sweeps.add(bench_layers, flags(lstm=swept) + ["--float", best], seconds)
-        results["rounds"] = number + 1
-        if "kernels" in parts:
-            results["kernels"] = {compiler: runs.medians() for compiler, runs in kernels.items()}
-        if "threads" in parts:
-            results["threads"] = threads_runs.medians()
-        if "layers" in parts:
-            results["layers"] = {compiler: runs.medians() for compiler, runs in layers.items()}
-        if "sweeps" in parts:
-            results["sweeps"] = sweeps.medians()
-        save(results)
-    save(results)
+                self.runs_of("threads", compiler).add(
+                    bench / "bench_layers", [*flags(**self.layers[compiler]), f"--threads={threads}", only])
+        if "sweeps" in self.parts:
+            swept = sorted({shape(v) for values, shape in SWEEPS.values() for v in values})
+            self.runs_of("sweeps", compiler).add(bench / "bench_layers", [*flags(lstm=swept), "--float", only])
+
+    def put(self, result, earlier):
+        for (part, compiler), runs in self.runs.items():
+            performance_results.put(result, part, compiler, runs.found(), earlier)

@@ -3,8 +3,11 @@
 import math
 from html import escape
 
+from performance_machine import cpu_title
 from performance_measure import KERNELS, PLOTTED, SWEEPS
-from performance_report import fit_exponent, number, peer_points, sweep_points
+from performance_report import fit_exponent, peer_points, sweep_points
+from performance_results import best_backend, compilers, median, rates, rows_of
+from performance_text import number
 
 INK, FAINT, PAPER = "#222222", "#dddddd", "#ffffff"
 # Okabe and Ito's colours, which those who see red and green alike can tell apart.
@@ -96,26 +99,36 @@ def nothing(text):
     return svg.done()
 
 
-def roofline(results):
-    if not results.get("kernels"):
+def kernel_points(kernels, backends):
+    """{(backend, kind, shape): GMAC/s}"""
+    names = {(b, "gemm", (m, k, n)): f"gemm/{b}/m:{m}/k:{k}/n:{n}" for b in backends for m, k, n in KERNELS["gemm"]}
+    names |= {(b, "lstm_step", (rows, h)): f"lstm_step/{b}/b:{rows}/h:{h}" for b in backends
+              for rows, h in KERNELS["lstm_step"]}
+    return {key: median(rates(kernels[name], "GMAC")) for key, name in names.items() if name in kernels}
+
+
+def apart(heights, least=14.0):
+    """Heights for labels, top to bottom, moved down where two would be nearer to each other than `least`."""
+    placed = {}
+    for key, y in sorted(heights.items(), key=lambda item: item[1]):
+        placed[key] = max([y, *(other + least for other in placed.values())])
+    return placed
+
+
+def roofline(result):
+    if not rows_of(result, "kernels"):
         return nothing("Kernels: not measured yet")
-    compiler, kernels = next(iter(results["kernels"].items()))
-    backends = [b for b in results["backends"] if f"peak/{b}" in kernels]
-    points = {}  # (backend, kind, shape) -> GMAC/s
-    for backend in backends:
-        for m, k, n in KERNELS["gemm"]:
-            points[backend, "gemm", (m, k, n)] = kernels.get(f"gemm/{backend}/m:{m}/k:{k}/n:{n}")
-        for b, h in KERNELS["lstm_step"]:
-            points[backend, "lstm_step", (b, h)] = kernels.get(f"lstm_step/{backend}/b:{b}/h:{h}")
-    points = {key: entry["GMAC/s"] for key, entry in points.items() if entry}
-    peaks = {b: kernels[f"peak/{b}"]["GMAC/s"] for b in backends}
+    compiler, kernels = compilers(result, "kernels")[0], rows_of(result, "kernels")
+    backends = [b for b in result["backends"] if f"peak/{b}" in kernels]
+    points = kernel_points(kernels, backends)
+    peaks = {b: median(rates(kernels[f"peak/{b}"], "GMAC")) for b in backends}
     sizes = sorted(int(name.rsplit(":", 1)[1]) for name in kernels if name.startswith(f"read/{backends[0]}/"))
-    reads = {size: kernels[f"read/{backends[0]}/bytes:{size}"]["GB/s"] for size in sizes}
+    reads = {size: median(rates(kernels[f"read/{backends[0]}/bytes:{size}"], "GB")) for size in sizes}
 
     svg = Svg(930, 650, "Roofline of the int8 kernels")
     lowest = min([*points.values(), *peaks.values()])
     panel = Panel(svg, 84, 50, 600, 480, (0.85, 700), (lowest / 1.4, max(peaks.values()) * 4))
-    panel.axes(f"Int8 kernels against the limits of the machine ({compiler})",
+    panel.axes(f"Int8 kernels against the limits of {cpu_title(result['machine'])} ({compiler})",
                "rows = multiply-adds per byte of weights", "GMAC/s", [2**i for i in range(10)])
 
     top = panel.y_range[1]
@@ -129,11 +142,12 @@ def roofline(results):
         label = f"{size >> 10} KB" if size < 1 << 20 else f"{size >> 20} MB"
         svg.text(panel.x(end) - 9, panel.y(reads[size] * end) - 1, f"read {label}: {number(reads[size])} GB/s", "end",
                  "#666666", 11, -steep, halo=True)
+    label_heights = apart({b: panel.y(peaks[b]) + 4 for b in backends})
     for i, backend in enumerate(backends):
         colour = COLOURS[i]
         svg.line(panel.left, panel.y(peaks[backend]), panel.left + panel.width, panel.y(peaks[backend]), colour, 1.3,
                  "7 4")
-        svg.text(panel.left + panel.width + 8, panel.y(peaks[backend]) + 4,
+        svg.text(panel.left + panel.width + 8, label_heights[backend],
                  f"{backend}: {number(peaks[backend])} GMAC/s peak", colour=colour, size=12)
         for kind, mark in (("gemm", "circle"), ("lstm_step", "diamond")):
             own = {shape: rate for (b, k, shape), rate in points.items() if (b, k) == (backend, kind)}
@@ -156,10 +170,10 @@ def roofline(results):
     return svg.done()
 
 
-def scaling(results):
-    if not results.get("sweeps"):
+def scaling(result):
+    if not rows_of(result, "sweeps"):
         return nothing("Scaling: not measured yet")
-    best = results["backends"][0]
+    best = best_backend(result, rows_of(result, "sweeps"))
     kinds = (("int8 here", "int8", None, COLOURS[0], 2.6, "", True),
              ("float here", "f32", None, COLOURS[0], 1.6, "6 3", False),
              ("ONNX Runtime int8", "", "ort-int8", COLOURS[1], 2.0, "", True),
@@ -167,10 +181,10 @@ def scaling(results):
              ("oneDNN int8, static scales", "", "onednn", COLOURS[2], 2.0, "", True))
     labels = {"steps": ("Time against sequence length", "steps (256 inputs and hidden units, batch 1)"),
               "hidden_size": ("Time against hidden size", "hidden units (as many inputs, 50 steps, batch 1)")}
-    svg = Svg(1060, 570, "Time of an LSTM layer against its sizes")
+    svg = Svg(1060, 570, f"Time of an LSTM layer against its sizes on {cpu_title(result['machine'])}")
     shown = []
     for i, sweep in enumerate(PLOTTED):
-        lines = [(kind, peer_points(results, sweep, kind[2]) if kind[2] else sweep_points(results, sweep, kind[1]))
+        lines = [(kind, peer_points(result, sweep, kind[2]) if kind[2] else sweep_points(result, sweep, kind[1]))
                  for kind in kinds]
         lines = [(kind, points) for kind, points in lines if len(points) > 1]
         every = [us for _, points in lines for _, us in points]

@@ -46,6 +46,7 @@ TEST_P(AccuracyTest, AgainstTorchAndPlain) {
   double sum = 0;
   for (const auto& path : case_paths(BYTEGATE_SOURCE_DIR "/tests/data/cases")) {
     const Case c = Case::load(path);
+    if (!oracle::covers(c.model(backend()))) continue;  // torch_conformance judges those of other layers
     const Figures f = all[c.name] = measure(c, backend());
     sum += f.gain();
     EXPECT_GE(f.gain(), -1) << c.name << ": " << f.accurate << " dB, PyTorch " << f.torch << " dB";

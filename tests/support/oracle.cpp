@@ -203,6 +203,12 @@ LSTMResult lstm(const LSTMConfig& config, const std::vector<FloatCell>& cells, c
   return result;
 }
 
+bool covers(const Sequential& model) {
+  return std::ranges::all_of(model.layers(), [](const NamedLayer& l) {
+    return is<Linear>(l.layer) || is<LSTM>(l.layer) || is<ReLU>(l.layer) || is<Flatten>(l.layer);
+  });
+}
+
 Tensor sequential(const Sequential& model, const Tensor& input, Arithmetic arithmetic) {
   Tensor x = input;
   for (const auto& [name, layer] : model.layers()) {

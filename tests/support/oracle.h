@@ -33,6 +33,8 @@ enum class Arithmetic { exact, accurate };
 Tensor linear(const Linear& layer, const Tensor& x, Arithmetic arithmetic);
 LSTMResult lstm(const LSTMConfig& config, const std::vector<FloatCell>& cells, const Tensor& x, const LSTMState* state,
                 std::span<const std::int64_t> lengths, Arithmetic arithmetic);
+/// Whether `sequential` has the equations of all layers: Linear, LSTM, ReLU and Flatten.
+bool covers(const Sequential& model);
 /// A model of float layers.
 Tensor sequential(const Sequential& model, const Tensor& x, Arithmetic arithmetic);
 
