@@ -47,9 +47,9 @@ def __getattr__(name):
         try:
             return importlib.import_module("bytegate._core")
         except ModuleNotFoundError as error:
-            raise ImportError("bytegate has no compiled part here (bytegate._core): only convert_onnx and the converter "
-                              "of checkpoints run. Build the CMake project with BYTEGATE_PYTHON=ON, and import the "
-                              "package from the build tree's folder `python`.") from error
+            raise ImportError("bytegate has no compiled part here (bytegate._core): only convert_onnx and the "
+                              "converter of checkpoints run. Build the CMake project with BYTEGATE_PYTHON=ON, and "
+                              "import the package from the build tree's folder `python`.") from error
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(_MODULES[name]), name)

@@ -39,8 +39,8 @@ class Stream:
             return numpy.squeeze(y, axis) if axis < y.ndim and y.shape[axis] == 1 else y
         if rank == self._step_rank + 1:
             return self._core.step(x)
-        raise Error("shape_mismatch", f"step takes {self._step_rank} dimensions for a step or {self._step_rank + 1} for "
-                    f"a chunk of steps, not {rank}" + ("" if self._batch else "; stream(batch=N) takes a batch"))
+        raise Error("shape_mismatch", f"step takes {self._step_rank} dimensions for a step or {self._step_rank + 1} "
+                    f"for a chunk of steps, not {rank}" + ("" if self._batch else "; stream(batch=N) takes a batch"))
 
     def reset(self):
         """Starts from zeros again."""
@@ -72,8 +72,9 @@ class Model:
     """Named layers in order, each taking the output of the one before: Sequential(...), or load(path).
 
     `run(x)` takes one float32 array (int64 indices for a model that begins with an Embedding) and returns one float32
-    array. Arrays are those of NumPy or of any library with DLPack; contiguous ones are read where they are. `num_threads`
-    is how many threads a call may use; outputs are the same bits for any number. Any number of threads may run a model.
+    array. Arrays are those of NumPy or of any library with DLPack; contiguous ones are read where they are.
+    `num_threads` is how many threads a call may use; outputs are the same bits for any number. Any number of
+    threads may run a model.
     """
 
     def __init__(self, core, num_threads=1):

@@ -38,7 +38,7 @@ def quantize_dynamic(model, qconfig_spec=None, dtype=_ACCEPTED, mapping=None, in
     import sys
     torch = sys.modules.get("torch")  # whoever has a module has imported it
     if torch is None or not isinstance(model, torch.nn.Module):
-        raise Error("invalid_argument", "quantize_dynamic takes a torch.nn.Module, a bytegate.Model or a bytegate.Layer, "
-                    f"not {type(model).__name__}")
+        raise Error("invalid_argument", "quantize_dynamic takes a torch.nn.Module, a bytegate.Model or a "
+                    f"bytegate.Layer, not {type(model).__name__}")
     from bytegate.torch.quantize import quantize_module
     return quantize_module(model, qconfig_spec, mapping, inplace, scheme, backend)

@@ -1,5 +1,7 @@
 #include "array_source.h"
 
+#include <pybind11/stl.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>

@@ -5,8 +5,24 @@
 #include "arrays.h"
 #include "bindings.h"
 
+#ifdef BYTEGATE_COMMAND_LINE
+namespace bytegate::cli {
+int run(int argc, char** argv);  // tools/commands.h, whose other parts need headers that the package does without
+}
+#endif
+
 namespace bytegate::python {
 namespace {
+
+#ifdef BYTEGATE_COMMAND_LINE
+int command_line(std::vector<std::string> arguments) {
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  const py::gil_scoped_release unlocked;
+  return cli::run(static_cast<int>(arguments.size()), argv.data());
+}
+#endif
 
 /// Metadata and tensors of a file: ({name: text}, {name: (dtype, shape, bytes)}).
 py::tuple read_header(const std::filesystem::path& path) {
@@ -55,6 +71,9 @@ std::vector<std::tuple<std::string, bool, std::string>> backends() {
 }  // namespace
 
 void bind_files(py::module_& module) {
+#ifdef BYTEGATE_COMMAND_LINE
+  module.def("command_line", &command_line, py::arg("arguments"));
+#endif
   module.def("read_header", &read_header, py::arg("path"));
   module.def("write_layers", &write_layers, py::arg("layers"), py::arg("path"));
   module.def("read_layers", &read_layers, py::arg("path"), py::arg("backend") = py::none());

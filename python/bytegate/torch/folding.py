@@ -29,7 +29,8 @@ def is_folded_by_hooks(module):
     return bool(_folding_hooks(module)) and not module._modules
 
 
-def _names(module, base):
+def names(module, base):
+    """The names of the tensors that a module of that class has."""
     if issubclass(base, nn.RNNBase):
         return [name for names in module._all_weights for name in names]
     if issubclass(base, nn.RNNCellBase):
@@ -80,7 +81,7 @@ def tensors_of(module, base):
         for hook in hooks.values():
             hook(source, None)
     arrays = {}
-    for name in _names(module, base):
+    for name in names(module, base):
         tensor = _in_eval_mode(source, name) if is_parametrized(module) else getattr(source, name)
         if tensor is None:
             continue

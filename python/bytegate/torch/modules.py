@@ -34,6 +34,9 @@ class QuantizedModule(nn.Module):
         self.scheme, self.backend, self.num_threads = scheme, backend, None
         self.training = False
         self._layer = self._make(tensors)
+        for name, value in vars(module).items():  # a user's own, that others may read
+            if not name.startswith("_") and name not in self.__dict__:
+                setattr(self, name, value)
 
     @classmethod
     def options(cls):
@@ -138,8 +141,8 @@ class QuantizedModule(nn.Module):
         return new
 
     def __prepare_scriptable__(self):
-        raise Error("invalid_argument", f"{self._get_name()} computes outside of TorchScript, so torch.jit.script cannot "
-                    "compile it; run the module as it is, or use bytegate.export for a file that C++ reads")
+        raise Error("invalid_argument", f"{self._get_name()} computes outside of TorchScript, so torch.jit.script "
+                    "cannot compile it; run the module as it is, or use bytegate.export for a file that C++ reads")
 
     def flatten_parameters(self):
         """Does nothing; float recurrent modules have it for GPUs."""

@@ -10,7 +10,7 @@ from bytegate import _core
 from bytegate._error import Error
 from bytegate.torch import folding, modules, reads, recurrent
 
-_CLASSES = {cls.FLOAT: cls for cls in (modules.Linear, modules.Embedding, modules.Conv1d, recurrent.LSTM, recurrent.GRU,
+CLASSES = {cls.FLOAT: cls for cls in (modules.Linear, modules.Embedding, modules.Conv1d, recurrent.LSTM, recurrent.GRU,
                                        recurrent.RNN, recurrent.LSTMCell, recurrent.GRUCell, recurrent.RNNCell)
             if cls.KIND in _core.kinds()}
 _BY_DEFAULT = (nn.Linear, nn.LSTM, nn.GRU, nn.LSTMCell, nn.RNNCell, nn.GRUCell)
@@ -20,10 +20,10 @@ _LEFT_ALONE = tuple(cls for cls in (getattr(nn.modules.linear, "NonDynamicallyQu
 _MAX_LISTED = 8  # names in a message
 
 # What a subclass may define and still compute what its base does.
-_HARMLESS = {"__module__", "__qualname__", "__doc__", "__init__", "__annotations__", "__annotate__", "__annotate_func__",
-             "__annotations_cache__", "__dict__", "__weakref__", "__parameters__", "__orig_bases__", "__slots__",
-             "__constants__", "__jit_unused_properties__", "__firstlineno__", "__static_attributes__", "__repr__",
-             "__abstractmethods__", "_abc_impl", "_version", "reset_parameters", "extra_repr"}
+_HARMLESS = {"__module__", "__qualname__", "__doc__", "__init__", "__annotations__", "__annotate__",
+             "__annotate_func__", "__annotations_cache__", "__dict__", "__weakref__", "__parameters__",
+             "__orig_bases__", "__slots__", "__constants__", "__jit_unused_properties__", "__firstlineno__",
+             "__static_attributes__", "__repr__", "__abstractmethods__", "_abc_impl", "_version", "reset_parameters", "extra_repr"}
 
 
 def quantize_module(model, spec, mapping, inplace, scheme, backend):
@@ -51,7 +51,8 @@ def _rules(spec):
     rules = dict(spec) if isinstance(spec, dict) else dict.fromkeys(spec, True)
     for key in rules:
         if not isinstance(key, (str, type)):
-            raise Error("invalid_argument", f"qconfig_spec has {str(key)[:100]!r}; a type of module or a name is expected")
+            raise Error("invalid_argument", f"qconfig_spec has {str(key)[:100]!r}; types of modules and names are "
+                        "expected")
     return rules
 
 
@@ -60,7 +61,7 @@ def _listed(names):
     return shown if len(names) <= _MAX_LISTED else f"{shown} and {len(names) - _MAX_LISTED} more"
 
 
-def _unchanged(module, base):
+def is_unchanged(module, base):
     """Whether a module computes what its base does: no method, tensor or child is its own."""
     own = type(module)
     if folding.is_parametrized(module):
@@ -70,7 +71,10 @@ def _unchanged(module, base):
     for cls in own.__mro__[:own.__mro__.index(base)]:
         if not _HARMLESS.issuperset(vars(cls)):
             return False
-    return not module._buffers and set(module._modules) <= {"parametrizations"} or folding.is_folded_by_hooks(module)
+    if folding.is_folded_by_hooks(module):
+        return True
+    own_tensors = set(module._parameters) | set(module._buffers)
+    return own_tensors <= set(folding.names(module, base)) and set(module._modules) <= {"parametrizations"}
 
 
 class _Plan:
@@ -86,9 +90,9 @@ class _Plan:
     def visit(self, module, name, parent, chosen):
         """Decides about a module and what is below it. `chosen` is its parent's rule, which it inherits."""
         self.names.add(name)
-        base = next((cls for cls in type(module).__mro__ if cls in _CLASSES), None)
+        base = next((cls for cls in type(module).__mro__ if cls in CLASSES), None)
         own_type = type(module).__bases__[0] if folding.is_parametrized(module) else type(module)
-        unchanged = base is not None and _unchanged(module, base)
+        unchanged = base is not None and is_unchanged(module, base)
         chosen = self.rules.get(own_type, self.rules.get(base, chosen) if unchanged else chosen)
         chosen = self.rules.get(name, chosen)
         chosen = getattr(module, "qconfig", chosen) if "qconfig" in module.__dict__ else chosen
@@ -114,7 +118,7 @@ class _Plan:
             return False
         reason = None
         if base is nn.Conv1d:
-            reason = _unsupported_convolution(module)
+            reason = unsupported_convolution(module)
         elif base is nn.Embedding and module.max_norm is not None:
             reason = "its max_norm changes the weights in each call"
         if reason:
@@ -125,7 +129,7 @@ class _Plan:
         title = f"layer {name!r}" if name else base.__name__
         try:
             tensors, folded = folding.tensors_of(module, base)
-            new = _CLASSES[base](module, tensors, self.scheme, self.backend)
+            new = CLASSES[base](module, tensors, self.scheme, self.backend)
         except Error as error:
             raise Error(error.code, f"{title}: {error}") from None
         new.keep_hooks(module, folded)
@@ -159,7 +163,7 @@ class _Plan:
                         "inplace=True") from error
 
 
-def _unsupported_convolution(module):
+def unsupported_convolution(module):
     """Why a convolution stays float; None if it need not."""
     if module.padding_mode != "zeros":
         return f"padding_mode {module.padding_mode!r}"

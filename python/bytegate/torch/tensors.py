@@ -11,8 +11,8 @@ _is_compiling = getattr(getattr(torch, "compiler", None), "is_compiling", None)
 def refuse_tracing(name):
     """Raises Error where the call is recorded and not made."""
     if _is_tracing():
-        raise Error("invalid_argument", f"{name} computes outside of PyTorch, so torch.jit.trace cannot record it; trace "
-                    "the float module, or use bytegate.export for a file that C++ reads")
+        raise Error("invalid_argument", f"{name} computes outside of PyTorch, so torch.jit.trace cannot record it; "
+                    "trace the float module, or use bytegate.export for a file that C++ reads")
     if _is_compiling is not None and _is_compiling():
         raise Error("invalid_argument", f"{name} computes outside of PyTorch, so torch.compile and torch.export cannot "
                     "compile it; run the module as it is")
@@ -28,8 +28,8 @@ def to_array(x, name, what="the input"):
         refuse_tracing(name)
     if x.requires_grad:
         if torch.is_grad_enabled():
-            raise Error("invalid_argument", f"{what} of {name} requires grad, and int8 layers have no backward pass: call "
-                        "the model under torch.no_grad() or torch.inference_mode()")
+            raise Error("invalid_argument", f"{what} of {name} requires grad, and int8 layers have no backward pass: "
+                        "call the model under torch.no_grad() or torch.inference_mode()")
         x = x.detach()
     return _numpy(x, name, what)
 
