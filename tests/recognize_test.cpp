@@ -304,9 +304,9 @@ TEST(StateDict, OneLayerIsNoModelEither) {
   one.tensor_prefixes = {"fc."};
   save_state_dict(one, SafetensorsFile::parse(SafetensorsWriter().bytes(), "nothing"), folder / "a");
   expect_error(ErrorCode::bad_file, {"it holds 1 layer but no architecture"}, [&] { load_model(folder / "a"); });
-  LoadOptions guess;
-  guess.guess_architecture = true;
-  EXPECT_EQ(load_model(folder / "a", guess).layers().size(), 1u);
+  LoadOptions stated;
+  stated.architecture = R"([{"name":"fc","kind":"linear"}])";
+  EXPECT_EQ(load_model(folder / "a", stated).layers().size(), 1u);
 }
 
 TEST(StateDict, EmbeddingsWithoutAnOrder) {
