@@ -36,9 +36,9 @@ class NotebookTest(PackageTest):
         environment = {**os.environ, "PYTHONPATH": PACKAGE, "JUPYTER_RUNTIME_DIR": self.path("runtime"),
                        "JUPYTER_DATA_DIR": self.path("data"), "JUPYTER_CONFIG_DIR": self.path("config"),
                        "IPYTHONDIR": self.path("ipython"), "MPLCONFIGDIR": self.path("matplotlib")}
-        done = subprocess.run([sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--output-dir",
-                               self.folder, "--ExecutePreprocessor.timeout=300", NOTEBOOK], env=environment, check=False,
-                              capture_output=True, text=True)
+        command = [sys.executable, "-m", "nbconvert", "--to", "notebook", "--execute", "--output-dir", self.folder,
+                   "--ExecutePreprocessor.timeout=300", NOTEBOOK]
+        done = subprocess.run(command, env=environment, check=False, capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr[-3000:])
         stored, now = outputs(NOTEBOOK), outputs(self.path("quantization.ipynb"))
         self.assertEqual(len(stored), len(now))

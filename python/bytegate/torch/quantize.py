@@ -23,7 +23,8 @@ _MAX_LISTED = 8  # names in a message
 _HARMLESS = {"__module__", "__qualname__", "__doc__", "__init__", "__annotations__", "__annotate__",
              "__annotate_func__", "__annotations_cache__", "__dict__", "__weakref__", "__parameters__",
              "__orig_bases__", "__slots__", "__constants__", "__jit_unused_properties__", "__firstlineno__",
-             "__static_attributes__", "__repr__", "__abstractmethods__", "_abc_impl", "_version", "reset_parameters", "extra_repr"}
+             "__static_attributes__", "__repr__", "__abstractmethods__", "_abc_impl", "_version",
+             "reset_parameters", "extra_repr"}
 
 
 def quantize_module(model, spec, mapping, inplace, scheme, backend):
