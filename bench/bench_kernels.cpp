@@ -1,15 +1,17 @@
 // Times each kernel of every backend this CPU supports, and what the CPU can do at most, in the same run:
-//   bench_kernels [--gemm=M,K,N ...] [--lstm_step=B,H ...] [--quantize_rows=M,K ...] [--inputs=normal|uniform|extremes]
-//                 [Google Benchmark's flags]
+//   bench_kernels [--gemm=M,K,N ...] [--lstm_step=B,H ...] [--gru_step=B,H ...] [--rnn_step=B,H ...]
+//                 [--gru_reset_step=B,H ...] [--gru_candidate_step=B,H ...] [--quantize_rows=M,K ...]
+//                 [--inputs=normal|uniform|extremes] [Google Benchmark's flags]
 // Names: peak/<backend>, peak_from_memory/<backend>/bytes:N and tile_gemm, vector_gemm (backends with tile registers),
-// read/<backend>/bytes:N, gemm/<backend>/m:M/k:K/n:N, lstm_step/<backend>/b:B/h:H,
-// quantize_rows/<backend>/m:M/k:K, sigmoid/<backend>/n:N, tanh/<backend>/n:N. The counter `of_ceiling` of a gemm or
-// lstm_step is its part of whichever bound is the lower: multiply-adds at peak, or its weights at the read bandwidth of
+// read/<backend>/bytes:N, gemm/<backend>/m:M/k:K/n:N, lstm_step/<backend>/b:B/h:H and so each step,
+// quantize_rows/<backend>/m:M/k:K, sigmoid/<backend>/n:N, tanh/<backend>/n:N. The counter `of_ceiling` of a gemm or a
+// step is its part of whichever bound is the lower: multiply-adds at peak, or its weights at the read bandwidth of
 // a buffer of that size. Outputs are checked against the plain backend's before anything is timed.
 #include <benchmark/benchmark.h>
 #include <bytegate/backends.h>
 #include <bytegate/layers.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <ctime>
@@ -81,7 +83,8 @@ struct Operands {
   StagedRows lhs{};
   PackedWeights weights;
 
-  Operands(const Backend& backend, std::int64_t m, std::int64_t k, std::int64_t n, bool gates)
+  /// gates: those of a recurrent matrix in its own layout, n rows in all; 0 for one of gemm.
+  Operands(const Backend& backend, std::int64_t m, std::int64_t k, std::int64_t n, std::uint32_t gates)
       : weights(packed(*backend.kernels->int8, k, n, gates)) {
     const Kernels& kernels = *backend.kernels->int8;
     const Tensor x = random_input({m, k}, 1);
@@ -94,18 +97,19 @@ struct Operands {
   }
 
  private:
-  static PackedWeights packed(const Kernels& kernels, std::int64_t k, std::int64_t n, bool gates) {
+  static PackedWeights packed(const Kernels& kernels, std::int64_t k, std::int64_t n, std::uint32_t gates) {
     const Tensor w = random_tensor({n, k}, 1 / std::sqrt(static_cast<float>(k)), 2);
     const auto rows = static_cast<std::size_t>(n);
-    const auto order = gates ? ChannelOrder::interleaved_gates(kernels.layout, panel_units(kernels.layout), 4, rows / 4)
-                             : ChannelOrder::identity(kernels.layout, rows);
-    return {kernels, kernels.layout, order, quantize_weight(w.view(), Scheme::per_row()),
-            std::vector<float>(rows, 0.1f)};
+    const PackedLayout layout = gates > 0 ? recurrent_layout(kernels.layout, gates) : kernels.layout;
+    const auto order = gates > 0
+                           ? ChannelOrder::interleaved_gates(layout, panel_units(kernels.layout), gates, rows / gates)
+                           : ChannelOrder::identity(layout, rows);
+    return {kernels, layout, order, quantize_weight(w.view(), Scheme::per_row()), std::vector<float>(rows, 0.1f)};
   }
 };
 
 std::vector<float> gemm_once(const Backend& backend, void (*gemm)(const GemmArgs*), const Sizes& s) {
-  const Operands o(backend, s[0], s[1], s[2], false);
+  const Operands o(backend, s[0], s[1], s[2], 0);
   std::vector<float> y(static_cast<std::size_t>(s[0] * s[2]));
   const auto n = static_cast<std::size_t>(s[2]);
   const GemmArgs args{o.lhs, o.weights.view(), y.data(), n, n, 0, o.weights.panels(), 0};
@@ -126,7 +130,7 @@ void count(benchmark::State& state, const Backend& backend, double macs, double 
 void run_gemm(benchmark::State& state, const Backend& backend, void (*gemm)(const GemmArgs*), const Sizes& s) {
   if (gemm_once(backend, gemm, s) != gemm_once(plain_backend(), plain_backend().kernels->int8->gemm, s))
     return state.SkipWithError("the output differs from the plain backend's");
-  const Operands o(backend, s[0], s[1], s[2], false);
+  const Operands o(backend, s[0], s[1], s[2], 0);
   std::vector<float> y(static_cast<std::size_t>(s[0] * s[2]));
   const auto n = static_cast<std::size_t>(s[2]);
   const GemmArgs args{o.lhs, o.weights.view(), y.data(), n, n, 0, o.weights.panels(), 0};
@@ -140,16 +144,17 @@ void run_gemm(benchmark::State& state, const Backend& backend, void (*gemm)(cons
 /// One step from the same state each time; h, the part that is compared.
 struct Step {
   Operands o;
-  std::size_t units, padded;
+  std::size_t units, padded, stride;
   std::vector<float> gates, c, h;
   std::vector<RowRange> ranges;
 
-  Step(const Backend& backend, const Sizes& s)
-      : o(backend, s[0], s[1], 4 * s[1], true),
+  Step(const Backend& backend, Cell cell, const Sizes& s)
+      : o(backend, s[0], s[1], cell_gates(cell) * s[1], cell_gates(cell)),
         units(static_cast<std::size_t>(s[1])),
-        padded(o.weights.channels() / 4) {
+        padded(o.weights.channels() / cell_gates(cell)),
+        stride(cell_input_gates(cell) * padded) {
     const std::size_t rows = o.lhs.rows;
-    gates.assign(rows * 4 * padded, 0.25f);
+    gates.assign(rows * stride, 0.25f);
     c.assign(rows * padded, 0.5f);
     h.assign(rows * units, 0.0f);
     ranges.resize(rows);
@@ -158,7 +163,7 @@ struct Step {
     return {o.lhs,
             o.weights.view(),
             gates.data(),
-            4 * padded,
+            stride,
             c.data(),
             padded,
             h.data(),
@@ -167,28 +172,38 @@ struct Step {
             ranges.data(),
             0,
             o.weights.panels(),
+            0,
             0};
   }
 };
 
-std::vector<float> step_once(const Backend& backend, const Sizes& s) {
-  Step step(backend, s);
+std::vector<float> step_once(const Backend& backend, Cell cell, const Sizes& s) {
+  Step step(backend, cell, s);
   const RecurrentStepArgs args = step.args();
-  backend.kernels->int8->recurrent_step[static_cast<std::size_t>(Cell::lstm)](&args);
+  backend.kernels->int8->recurrent_step[static_cast<std::size_t>(cell)](&args);
   return step.h;
 }
 
-void run_lstm_step(benchmark::State& state, const Backend& backend, const Sizes& s) {
-  if (step_once(backend, s) != step_once(plain_backend(), s))
+void run_step(benchmark::State& state, const Backend& backend, Cell cell, const Sizes& s) {
+  const auto kernel = backend.kernels->int8->recurrent_step[static_cast<std::size_t>(cell)];
+  if (!kernel) return state.SkipWithError("the backend has no step of this cell");
+  if (step_once(backend, cell, s) != step_once(plain_backend(), cell, s))
     return state.SkipWithError("the output differs from the plain backend's");
-  Step step(backend, s);
+  Step step(backend, cell, s);
   const RecurrentStepArgs args = step.args();
   for (auto _ : state) {
-    backend.kernels->int8->recurrent_step[static_cast<std::size_t>(Cell::lstm)](&args);
+    kernel(&args);
     benchmark::ClobberMemory();
   }
-  count(state, backend, static_cast<double>(s[0] * s[1] * 4 * s[1]), static_cast<double>(4 * s[1] * s[1]));
+  const std::int64_t weights = cell_gates(cell) * s[1] * s[1];
+  count(state, backend, static_cast<double>(s[0] * weights), static_cast<double>(weights));
 }
+
+constexpr std::pair<const char*, Cell> kSteps[] = {{"lstm_step", Cell::lstm},
+                                                   {"gru_step", Cell::gru},
+                                                   {"rnn_step", Cell::rnn},
+                                                   {"gru_reset_step", Cell::gru_reset},
+                                                   {"gru_candidate_step", Cell::gru_candidate}};
 
 void run_quantize_rows(benchmark::State& state, const Backend& backend, const Sizes& s) {
   const auto rows = static_cast<std::size_t>(s[0]), cols = static_cast<std::size_t>(s[1]);
@@ -285,9 +300,11 @@ void add_backend(const Backend& backend, const std::map<std::string, std::vector
     add(name_of("gemm", backend, {"m", "k", "n"}, s),
         [s, &backend](benchmark::State& state) { run_gemm(state, backend, backend.kernels->int8->gemm, s); });
   }
-  for (const Sizes& s : shapes.at("lstm_step")) {
-    add(name_of("lstm_step", backend, {"b", "h"}, s),
-        [s, &backend](benchmark::State& state) { run_lstm_step(state, backend, s); });
+  for (const auto& step : kSteps) {
+    for (const Sizes& s : shapes.at(step.first)) {
+      add(name_of(step.first, backend, {"b", "h"}, s),
+          [s, &backend, cell = step.second](benchmark::State& state) { run_step(state, backend, cell, s); });
+    }
   }
   for (const Sizes& s : shapes.at("quantize_rows")) {
     add(name_of("quantize_rows", backend, {"m", "k"}, s),
@@ -305,12 +322,13 @@ void add_backend(const Backend& backend, const std::map<std::string, std::vector
 
 int main(int argc, char** argv) {
   parse_inputs_flag(argc, argv);
-  std::map<std::string, std::vector<Sizes>> shapes =
-      parse_flags(argc, argv, {{"gemm", 3}, {"lstm_step", 2}, {"quantize_rows", 2}});
-  if (shapes["gemm"].empty() && shapes["lstm_step"].empty() && shapes["quantize_rows"].empty()) {
+  std::vector<std::pair<std::string, std::size_t>> flags = {{"gemm", 3}, {"quantize_rows", 2}};
+  for (const auto& step : kSteps) flags.emplace_back(step.first, 2);
+  std::map<std::string, std::vector<Sizes>> shapes = parse_flags(argc, argv, flags);
+  if (std::ranges::all_of(shapes, [](const auto& flag) { return flag.second.empty(); })) {
     shapes["gemm"] = {{1, 512, 2048},  {1, 1024, 1024},  {1, 1024, 4096}, {1, 4096, 4096},
                       {4, 1024, 1024}, {16, 1024, 1024}, {128, 512, 512}, {128, 1024, 1024}};
-    shapes["lstm_step"] = {{1, 64}, {1, 128}, {1, 512}, {1, 1024}, {8, 64}, {16, 512}};
+    for (const auto& step : kSteps) shapes[step.first] = {{1, 64}, {1, 128}, {1, 512}, {1, 1024}, {8, 64}, {16, 512}};
     shapes["quantize_rows"] = {{1, 64},    {64, 64},  {32, 128},  {1, 1024}, {128, 1024},
                                {128, 256}, {64, 512}, {16, 2048}, {8, 4096}};
   }

@@ -1,8 +1,9 @@
 // Times whole layers in int8 (per_row scheme), on every backend this CPU supports:
-//   bench_layers [--linear=M,K,N ...] [--lstm=I,H,LAYERS,T,B ...] [--conv1d=IN,OUT,KERNEL,STRIDE,T,B ...]
-//                [--threads=N] [--float] [--inputs=normal|uniform|extremes] [Google Benchmark's flags]
-// With --float, the float32 layers of the same shapes beside them, as linear_f32/... and lstm_f32/.... A convolution,
-// without padding, is timed on channels-last tensors and, as conv1d_bct/..., in PyTorch's layout.
+//   bench_layers [--linear=M,K,N ...] [--lstm=I,H,LAYERS,T,B ...] [--gru=I,H,LAYERS,T,B ...]
+//                [--conv1d=IN,OUT,KERNEL,STRIDE,T,B ...] [--threads=N] [--float]
+//                [--inputs=normal|uniform|extremes] [Google Benchmark's flags]
+// With --float, the float32 layers of the same shapes beside them, as linear_f32/..., lstm_f32/... and gru_f32/.... A
+// convolution, without padding, is timed on channels-last tensors and, as conv1d_bct/..., in PyTorch's layout.
 // Each layer's output is checked once before it is timed.
 #include <benchmark/benchmark.h>
 #include <bytegate/layers.h>
@@ -24,20 +25,23 @@ Linear make_linear(const Sizes& s, const Backend& backend) {
   return Linear(random_tensor({s[2], s[1]}, bound, 1).view(), random_tensor({s[2]}, bound, 2).view(), false, &backend);
 }
 
-LSTM make_lstm(const Sizes& s, const Backend& backend) {
-  LSTMConfig config;
+/// L: LSTM or GRU, of so many gates.
+template <class L>
+L make_recurrent(const Sizes& s, std::int64_t gates, const Backend& backend) {
+  RecurrentConfig config;
   config.input_size = s[0];
   config.hidden_size = s[1];
   config.num_layers = s[2];
   const float bound = 1 / std::sqrt(static_cast<float>(s[1]));
-  std::vector<LSTMCell> cells;
+  std::vector<RecurrentWeights> cells;
   for (std::int64_t layer = 0; layer < s[2]; ++layer) {
     const auto seed = static_cast<unsigned>(10 * layer);
-    cells.push_back({random_tensor({4 * s[1], config.layer_input_size(layer)}, bound, seed + 1),
-                     random_tensor({4 * s[1], s[1]}, bound, seed + 2), random_tensor({4 * s[1]}, bound, seed + 3),
-                     random_tensor({4 * s[1]}, bound, seed + 4), Tensor()});
+    const std::int64_t rows = gates * s[1];
+    cells.push_back({random_tensor({rows, config.layer_input_size(layer)}, bound, seed + 1),
+                     random_tensor({rows, s[1]}, bound, seed + 2), random_tensor({rows}, bound, seed + 3),
+                     random_tensor({rows}, bound, seed + 4), Tensor()});
   }
-  return LSTM(config, cells, &backend);
+  return L(config, cells, &backend);
 }
 
 Conv1d make_conv1d(const Sizes& s, bool channels_last, const Backend& backend) {
@@ -77,9 +81,9 @@ std::string check_linear(const Sizes& s, const Other& other, const Plain& plain,
   return "";
 }
 
-/// The same for an LSTM: the first two steps of the first and the last sequence.
+/// The same for a recurrent layer: the first two steps of the first and the last sequence.
 template <class Other, class Plain>
-std::string check_lstm(const Sizes& s, const Other& other, const Plain& plain, const Tensor& x, const Tensor& y) {
+std::string check_recurrent(const Sizes& s, const Other& other, const Plain& plain, const Tensor& x, const Tensor& y) {
   if (!(sqnr(other.forward(x).output, y) > 20)) return "int8 and float are not near each other";
   const std::int64_t steps = std::min<std::int64_t>(s[3], 2), batch = s[4];
   for (std::int64_t b : {std::int64_t{0}, batch - 1}) {
@@ -152,20 +156,22 @@ void run_linear(benchmark::State& state, const Sizes& s, const Backend& backend,
   time(quantized, layer, [](const Linear& scalar) { return Linear::from_float(scalar); });
 }
 
-void run_lstm(benchmark::State& state, const Sizes& s, const Backend& backend, int threads, Arithmetic arithmetic) {
-  const LSTM layer = make_lstm(s, backend);
-  const LSTM quantized = LSTM::from_float(layer);
+template <class L, std::int64_t gates>
+void run_recurrent(benchmark::State& state, const Sizes& s, const Backend& backend, int threads,
+                   Arithmetic arithmetic) {
+  const L layer = make_recurrent<L>(s, gates, backend);
+  const L quantized = L::from_float(layer);
   const Tensor x = random_input({s[3], s[4], s[0]}, 3);
   Tensor y(Shape{s[3], s[4], s[1]});
   Workspace workspace(threads);
   const auto time = [&](const auto& timed, const auto& other, const auto& plain) {
     time_forward(
         state, [&] { timed.forward(x.view(), y.view(), {}, workspace); },
-        [&] { return check_lstm(s, other, plain(make_lstm(s, plain_backend())), x, y); },
-        static_cast<double>(s[3] * s[4] * 4 * s[1] * (s[0] + s[1] + (s[2] - 1) * 2 * s[1])));
+        [&] { return check_recurrent(s, other, plain(make_recurrent<L>(s, gates, plain_backend())), x, y); },
+        static_cast<double>(s[3] * s[4] * gates * s[1] * (s[0] + s[1] + (s[2] - 1) * 2 * s[1])));
   };
-  if (arithmetic == Arithmetic::float32) return time(layer, quantized, [](const LSTM& scalar) { return scalar; });
-  time(quantized, layer, [](const LSTM& scalar) { return LSTM::from_float(scalar); });
+  if (arithmetic == Arithmetic::float32) return time(layer, quantized, [](const L& scalar) { return scalar; });
+  time(quantized, layer, [](const L& scalar) { return L::from_float(scalar); });
 }
 
 template <bool channels_last>
@@ -199,13 +205,14 @@ bool take_flag(int& argc, char** argv, const char* flag) {
 
 int main(int argc, char** argv) {
   parse_inputs_flag(argc, argv);
-  auto shapes = parse_flags(argc, argv, {{"linear", 3}, {"lstm", 5}, {"conv1d", 6}, {"threads", 1}});
+  auto shapes = parse_flags(argc, argv, {{"linear", 3}, {"lstm", 5}, {"gru", 5}, {"conv1d", 6}, {"threads", 1}});
   const bool floats = take_flag(argc, argv, "--float");
   const int threads = shapes["threads"].empty() ? 1 : static_cast<int>(shapes["threads"].back()[0]);
-  if (shapes["linear"].empty() && shapes["lstm"].empty() && shapes["conv1d"].empty()) {
+  if (shapes["linear"].empty() && shapes["lstm"].empty() && shapes["gru"].empty() && shapes["conv1d"].empty()) {
     shapes["linear"] = {{1, 1024, 1024}, {1, 4096, 4096}, {16, 1024, 1024}, {128, 1024, 1024}, {512, 1024, 1024}};
     shapes["lstm"] = {{64, 64, 1, 100, 1}, {128, 128, 1, 100, 1}, {512, 512, 2, 35, 1},   {1024, 1024, 1, 50, 1},
                       {64, 64, 1, 50, 8},  {512, 512, 2, 35, 16}, {1024, 1024, 1, 50, 32}};
+    shapes["gru"] = {{64, 64, 1, 100, 1}, {256, 256, 2, 50, 1}, {512, 512, 1, 35, 16}};
     shapes["conv1d"] = {{64, 64, 3, 1, 1000, 1}};
   }
   const auto add = [&](const std::string& kind, const Backend& backend, const std::vector<const char*>& letters,
@@ -226,7 +233,8 @@ int main(int argc, char** argv) {
   for (const BackendInfo& info : list_backends()) {
     if (!info.supported) continue;
     add("linear", *info.backend, {"m", "k", "n"}, run_linear);
-    add("lstm", *info.backend, {"i", "h", "layers", "t", "b"}, run_lstm);
+    add("lstm", *info.backend, {"i", "h", "layers", "t", "b"}, run_recurrent<LSTM, 4>);
+    add("gru", *info.backend, {"i", "h", "layers", "t", "b"}, run_recurrent<GRU, 3>);
     add("conv1d", *info.backend, {"i", "o", "k", "s", "t", "b"}, run_conv1d<true>);
     add("conv1d_bct", *info.backend, {"i", "o", "k", "s", "t", "b"}, run_conv1d<false>);
   }

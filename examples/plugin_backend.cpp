@@ -150,7 +150,7 @@ constexpr Kernels kInt8 = {.mr = 1,
                            .find_ranges = find_ranges,
                            .stage_rows = quantize_rows,
                            .gemm = gemm<int8_product>,
-                           .recurrent_step = {lstm_step<int8_product>, nullptr, nullptr}};
+                           .recurrent_step = {lstm_step<int8_product>}};
 constexpr Kernels kFloat = {.mr = 1,
                             .tile_rows = 0,
                             .layout = kLayout,
@@ -159,7 +159,7 @@ constexpr Kernels kFloat = {.mr = 1,
                             .find_ranges = find_ranges,
                             .stage_rows = copy_rows,
                             .gemm = gemm<float_product>,
-                            .recurrent_step = {lstm_step<float_product>, nullptr, nullptr}};
+                            .recurrent_step = {lstm_step<float_product>}};
 constexpr BackendKernels kKernels = {
     .int8 = &kInt8,
     .f32 = &kFloat,

@@ -25,7 +25,6 @@ class Diagnosis {
     for (const auto& [name, tensor] : tensors_) {
       if (const std::string note = replaced_weight(name); !note.empty()) return note;
     }
-    if (has("weight_ih") && has("weight_hh")) return cell();
     if (has("in_proj_weight")) return not_here("in_proj_weight", "torch.nn.MultiheadAttention");
     if (has("running_mean")) return not_here("running_mean", "a batch normalization");
     if (const StoredTensor* weight = find("weight")) return other_weight(*weight);
@@ -92,25 +91,6 @@ class Diagnosis {
     return in_place(base, {name},
                     " (torch.nn.utils.parametrize); call torch.nn.utils.parametrize.remove_parametrizations before the "
                     "model is saved");
-  }
-
-  std::string cell() const {
-    const auto &ih = find("weight_ih")->shape, &hh = find("weight_hh")->shape;
-    const std::string tensors =
-        module_text(prefix_) + " has " + quoted("weight_ih") + " and " + quoted("weight_hh") + " without _l0, ";
-    if (ih.size() != 2 || hh.size() != 2 || hh[1] <= 0 || ih[0] != hh[0] || hh[0] % hh[1] != 0)
-      return join_text({tensors, "as a recurrent cell has"});
-    if (hh[0] / hh[1] == 4) {
-      return join_text(
-          {tensors,
-           "as torch.nn.LSTMCell has: one step, of which the loop is in the model's own code; where that is the loop "
-           "of torch.nn.LSTM, "
-           "scripts/torch_to_safetensors.py --lstm-cells renames them to those of an LSTM"});
-    }
-    const std::string kind = hh[0] / hh[1] == 3 ? "torch.nn.GRUCell"
-                             : hh[0] == hh[1]   ? "torch.nn.RNNCell"
-                                                : "a recurrent cell";
-    return join_text({tensors, "as ", kind, " has, which this library does not have"});
   }
 
   std::string not_here(const std::string& name, const std::string& kind, const std::string& shape = "") const {

@@ -96,6 +96,16 @@ bool FileSource::flag(const char* field, bool by_default, const std::string& ten
 
 bool FileSource::flag(const char* field, bool by_default) { return stated_flag(field).value_or(by_default); }
 
+std::size_t FileSource::choice(const char* field, std::span<const std::string_view> accepted) {
+  std::string words;
+  for (const std::string_view word : accepted) append_text(words, {words.empty() ? "" : " or ", in_quotes(word)});
+  const JsonValue* stated = take(field, JsonValue::Kind::string, words.c_str());
+  if (!stated) return 0;
+  const auto found = std::ranges::find(accepted, stated->text);
+  if (found == accepted.end()) fail({needs_text(field, *stated, words.c_str())});
+  return static_cast<std::size_t>(found - accepted.begin());
+}
+
 double FileSource::number(const char* field, double by_default) {
   constexpr const char* kNumbers = "a finite number";
   const JsonValue* found = take(field, JsonValue::Kind::number, kNumbers);

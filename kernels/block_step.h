@@ -18,7 +18,9 @@ BYTEGATE_INLINE void block_sums(const RecurrentStepArgs& a, const Blocks& blocks
     blocks.template sums<count>(lhs, a.lhs.stride, weights + first * vector_size, a.rhs, sums + first * Isa::width,
                                 gates * Isa::width);
   };
-  if (gates <= 2 || Blocks::vectors_at_once(rows) >= gates) {
+  if constexpr (gates <= 2) {
+    take.template operator()<0, gates>();
+  } else if (Blocks::vectors_at_once(rows) >= gates) {
     take.template operator()<0, gates>();
   } else {
     take.template operator()<0, 2>();
@@ -34,12 +36,13 @@ void step_rows(const RecurrentStepArgs& a, const std::int32_t* sums, std::size_t
   const std::size_t n = panel * channels;
   for (std::size_t row = own; row < end; ++row) {
     const RowDequantizer<Isa> dequantizer(a.lhs.scales[row]);
+    const float* input = step_input<Isa, Cell>(a, row, panel);
     typename Isa::F gates[Cell::gates];
     static_for<Cell::gates>([&]<int v>() BYTEGATE_LAMBDA {
       const std::size_t channel = n + v * Isa::width;
       gates[v] = dequantizer.value(Isa::load(sums + (row - begin) * channels + v * Isa::width),
                                    Isa::load(a.rhs.sums + channel), Isa::load(a.rhs.scales + channel),
-                                   Isa::load(a.input + row * a.input_stride + channel));
+                                   Isa::load(v < Cell::own_bias ? input + v * Isa::width : a.rhs.bias + channel));
     });
     step_unit<Isa, Cell>(a, row, panel, gates, ranges.lo_of(row), ranges.hi_of(row));
   }

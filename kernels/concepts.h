@@ -11,8 +11,8 @@
 
 namespace bytegate::kernels {
 
-/// Vectors of `width` lanes: F of float, I of int32, each with + * (F also /) and a constructor from one value for all
-/// lanes.
+/// Vectors of `width` lanes: F of float, I of int32, each with + * (F also - /) and a constructor from one value for
+/// all lanes.
 ///   load, store              of any alignment
 ///   load_first, store_first  the first n lanes, 0 < n < width; no memory behind them is touched, the other lanes are
 ///                            loaded as 0
@@ -28,6 +28,7 @@ concept VectorIsa = requires(typename V::F f, typename V::I i, const float* in, 
                              const std::int32_t* integers, std::size_t n) {
   { V::width + V::float_mr } -> std::convertible_to<std::uint32_t>;
   { f + f } -> std::convertible_to<typename V::F>;
+  { f - f } -> std::convertible_to<typename V::F>;
   { f* f } -> std::convertible_to<typename V::F>;
   { f / f } -> std::convertible_to<typename V::F>;
   { i + i } -> std::convertible_to<typename V::I>;

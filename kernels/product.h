@@ -15,21 +15,20 @@
 namespace bytegate::kernels {
 
 /// int8 by a dot product of kr neighbours in k: P::dot(acc, load_lhs(...), load_rhs(...)), exact in int32. Passes over
-/// k with `at_once` of the panel's vectors of channels at a time: fewer let a CPU with few registers take more rows.
+/// k with `at_once` of the panel's vectors of channels at a time, or what is left of them: fewer let a CPU with few
+/// registers take more rows.
 template <class P, int rows, int vectors, int at_once>
 struct DotTile {
   using I = typename P::I;
-  static_assert(vectors % at_once == 0);
   static constexpr std::uint32_t width = P::width;
   static constexpr PackedLayout layout = recurrent_layout({4 * width, P::block_channels, P::kr, P::kr}, vectors);
-  // Few rows leave too few independent sums to hide the latency of dot: split k over several.
-  static constexpr int wanted = static_cast<int>(P::independent_sums) / (rows * at_once);
-  static constexpr int chains = wanted < 1 ? 1 : wanted > 4 ? 4 : wanted;
   I acc[rows][vectors];
 
   BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs) {
-    static_for<vectors / at_once>(
-        [&]<int pass>() BYTEGATE_LAMBDA { this->template run_pass<pass * at_once>(lhs, stride, panel, rhs); });
+    static_for<(vectors + at_once - 1) / at_once>([&]<int pass>() BYTEGATE_LAMBDA {
+      constexpr int first = pass * at_once, left = vectors - first;
+      this->template run_pass<first, (left < at_once ? left : at_once)>(lhs, stride, panel, rhs);
+    });
   }
 
   template <int m, int v>
@@ -38,48 +37,57 @@ struct DotTile {
   }
 
  private:
-  using Sums = I[chains][rows][at_once];
+  /// Few rows leave too few independent sums to hide the latency of dot: k is split over several.
+  static constexpr int chains_of(int count) {
+    const int wanted = static_cast<int>(P::independent_sums) / (rows * count);
+    return wanted < 1 ? 1 : wanted > 4 ? 4 : wanted;
+  }
 
-  template <int first>
+  template <int count>
+  using Sums = I[chains_of(count)][rows][count];
+
+  template <int first, int count>
   BYTEGATE_INLINE void run_pass(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs) {
+    constexpr int chains = chains_of(count);
     constexpr std::size_t group = layout.block_channels * P::kr,
                           lhs_group = P::kr * P::lhs_size;  // bytes of one k group
     const std::size_t block = rhs.k_groups * group;
-    Sums sums;
-    static_for<chains * rows * at_once>(
-        [&]<int i>() BYTEGATE_LAMBDA { sums[i / (rows * at_once)][i / at_once % rows][i % at_once] = I(0); });
+    Sums<count> sums;
+    static_for<chains * rows * count>(
+        [&]<int i>() BYTEGATE_LAMBDA { sums[i / (rows * count)][i / count % rows][i % count] = I(0); });
     const auto* a = static_cast<const std::uint8_t*>(lhs);
     const auto* w = static_cast<const std::int8_t*>(panel);
     std::size_t groups = (rhs.k + P::kr - 1) / P::kr;  // without the padding of a k_block
     for (; groups >= chains; groups -= chains, a += chains * lhs_group, w += chains * group) {
-      static_for<chains>(
-          [&]<int c>() BYTEGATE_LAMBDA { step<first, c>(sums, a + c * lhs_group, stride, w + c * group, block); });
+      static_for<chains>([&]<int c>() BYTEGATE_LAMBDA {
+        step<first, count, c>(sums, a + c * lhs_group, stride, w + c * group, block);
+      });
     }
     if constexpr (chains > 1) {
-      for (; groups > 0; --groups, a += lhs_group, w += group) step<first, 0>(sums, a, stride, w, block);
+      for (; groups > 0; --groups, a += lhs_group, w += group) step<first, count, 0>(sums, a, stride, w, block);
     }
-    static_for<rows * at_once>([&]<int i>() BYTEGATE_LAMBDA {
-      constexpr int m = i / at_once, v = i % at_once;
+    static_for<rows * count>([&]<int i>() BYTEGATE_LAMBDA {
+      constexpr int m = i / count, v = i % count;
       I sum = sums[0][m][v];
       static_for<chains - 1>([&]<int c>() BYTEGATE_LAMBDA { sum = sum + sums[c + 1][m][v]; });
       acc[m][first + v] = sum;
     });
     // In memory before the next pass: clang would keep these in registers, and the sums of that pass on the stack.
-    if constexpr (first + at_once < vectors) asm volatile("" : "+m"(acc));
+    if constexpr (first + count < vectors) asm volatile("" : "+m"(acc));
   }
 
-  template <int first, int c>
-  static BYTEGATE_INLINE void step(Sums& sums, const std::uint8_t* a, std::size_t stride, const std::int8_t* w,
+  template <int first, int count, int c>
+  static BYTEGATE_INLINE void step(Sums<count>& sums, const std::uint8_t* a, std::size_t stride, const std::int8_t* w,
                                    std::size_t block) {
-    typename P::Rhs b[at_once];
-    static_for<at_once>([&]<int v>() BYTEGATE_LAMBDA {
+    typename P::Rhs b[count];
+    static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
       constexpr std::size_t p = (first + v) * width;
       b[v] = P::load_rhs(w + p / layout.block_channels * block + p % layout.block_channels * P::kr);
     });
     static_for<rows>([&]<int m>() BYTEGATE_LAMBDA {
       const auto row = P::load_lhs(a + m * stride);
-      static_for<at_once>([&]<int v>() BYTEGATE_LAMBDA { sums[c][m][v] = P::dot(sums[c][m][v], row, b[v]); });
-      static_for<at_once>([&]<int v>() BYTEGATE_LAMBDA { P::pin_register(sums[c][m][v]); });
+      static_for<count>([&]<int v>() BYTEGATE_LAMBDA { sums[c][m][v] = P::dot(sums[c][m][v], row, b[v]); });
+      static_for<count>([&]<int v>() BYTEGATE_LAMBDA { P::pin_register(sums[c][m][v]); });
     });
   }
 };
@@ -146,15 +154,20 @@ struct FloatProduct {
 
   template <int rows, int vectors>
   struct Tile {
+    static constexpr PackedLayout layout = recurrent_layout({4 * V::width, 4 * V::width, 1, 1}, vectors);
     F acc[rows][vectors];
 
     BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs) {
       const auto* w = static_cast<const float*>(panel);
       const char* a = static_cast<const char*>(lhs.data) + m * lhs.stride;
       static_for<rows * vectors>([&]<int i>() BYTEGATE_LAMBDA { acc[i / vectors][i % vectors] = F(0.0f); });
-      for (std::size_t k = 0; k < rhs.k; ++k, w += vectors * V::width, a += sizeof(float)) {
+      const std::size_t block = rhs.k_groups * layout.block_channels;
+      for (std::size_t k = 0; k < rhs.k; ++k, w += layout.block_channels, a += sizeof(float)) {
         F b[vectors];
-        static_for<vectors>([&]<int v>() BYTEGATE_LAMBDA { b[v] = V::load(w + v * V::width); });
+        static_for<vectors>([&]<int v>() BYTEGATE_LAMBDA {
+          constexpr std::size_t p = v * V::width;
+          b[v] = V::load(w + p / layout.block_channels * block + p % layout.block_channels);
+        });
         static_for<rows>([&]<int r>() BYTEGATE_LAMBDA {
           const auto x = F(*reinterpret_cast<const float*>(a + r * lhs.stride));
           static_for<vectors>([&]<int v>() BYTEGATE_LAMBDA { acc[r][v] = V::fma(x, b[v], acc[r][v]); });

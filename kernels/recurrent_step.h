@@ -1,10 +1,15 @@
 // One step of a recurrent cell, from the recurrent product to its state and h: nothing else leaves the registers.
 //
 // A cell says
-//   Cell::gates                     vectors of channels in a panel
-//   Cell::step<Isa>(gates, state)   h of one vector of hidden units; updates the state (RecurrentStepArgs)
+//   Cell::gates                      vectors of channels in a panel
+//   Cell::input_gates, first_gate    vectors of a panel in the input product, and the first of them that is this cell's
+//   Cell::own_bias                   the first gate whose sum is that of the product and of rhs.bias; the sums before
+//                                    hold the input instead
+//   Cell::has_state                  whether it uses the state
+//   Cell::step<Isa>(gates, memory)   h of one vector of hidden units; reads and updates the state (RecurrentStepArgs)
 #pragma once
 
+#include "kernels/cell.h"
 #include "kernels/product.h"
 
 namespace bytegate::kernels {
@@ -59,9 +64,9 @@ struct PanelSweep {
   BYTEGATE_INLINE std::size_t panel(std::size_t i) const { return first + ((i ^ back) - back); }
 };
 
-/// The gates of `rows` rows from `row` on and one panel: recurrent sums and input.
-template <class Product, int rows, int gates>
-BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std::size_t panel,
+/// The sums of `rows` rows from `row` on and one panel. `input`: of the first row and the panel's first gate.
+template <class Product, int rows, int gates, int own_bias>
+BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std::size_t panel, const float* input,
                                 typename Product::Isa::F (&out)[rows][gates]) {
   using Isa = typename Product::Isa;
   const std::size_t n = panel * gates * Isa::width;
@@ -69,16 +74,22 @@ BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std
   tile.run(a.lhs, row, Product::template panel<gates>(a.rhs, panel), a.rhs);
   static_for<rows * gates>([&]<int i>() BYTEGATE_LAMBDA {
     constexpr int r = i / gates, v = i % gates;
-    const float* input = a.input + (row + r) * a.input_stride + n + v * Isa::width;
-    out[r][v] = tile.template value<r, v>(a.rhs, n + v * Isa::width, Isa::load(input));
+    const float* addend = v < own_bias ? input + r * a.input_stride + v * Isa::width : a.rhs.bias + n + v * Isa::width;
+    out[r][v] = tile.template value<r, v>(a.rhs, n + v * Isa::width, Isa::load(addend));
   });
 }
 
 /// The same as a function of its own: inside a larger one, compilers run out of registers for the sums of many rows.
-template <class Product, int rows, int gates>
+template <class Product, int rows, int gates, int own_bias>
 __attribute__((noinline)) void step_gates_apart(const RecurrentStepArgs& a, std::size_t row, std::size_t panel,
-                                                typename Product::Isa::F (&out)[rows][gates]) {
-  step_gates<Product>(a, row, panel, out);
+                                                const float* input, typename Product::Isa::F (&out)[rows][gates]) {
+  step_gates<Product, rows, gates, own_bias>(a, row, panel, input, out);
+}
+
+/// The input of a row and panel, from the cell's first gate on.
+template <class Isa, class Cell>
+BYTEGATE_INLINE float* step_input(const RecurrentStepArgs& a, std::size_t row, std::size_t panel) {
+  return a.input + row * a.input_stride + (panel * Cell::input_gates + Cell::first_gate) * Isa::width;
 }
 
 /// State and h of one row and panel; lo and hi are that row's.
@@ -87,10 +98,9 @@ BYTEGATE_INLINE void step_unit(const RecurrentStepArgs& a, std::size_t row, std:
                                const typename Isa::F (&gates)[Cell::gates], float* lo, float* hi) {
   using F = typename Isa::F;
   const std::size_t unit = panel * Isa::width;
-  float* memory = a.state + row * a.state_stride + unit;
-  F state = Isa::load(memory);
-  const F h = Cell::template step<Isa>(gates, state);
-  Isa::store(memory, state);
+  const StepMemory memory{step_input<Isa, Cell>(a, row, panel),
+                          Cell::has_state ? a.state + row * a.state_stride + unit : nullptr, a.relu != 0};
+  const F h = Cell::template step<Isa>(gates, memory);
   float* out = a.h + row * a.h_stride + unit;
   if (unit + Isa::width <= a.units) {
     Isa::store(out, h);
@@ -103,6 +113,17 @@ BYTEGATE_INLINE void step_unit(const RecurrentStepArgs& a, std::size_t row, std:
   Isa::store(hi, Isa::max(h, Isa::load(hi)));
 }
 
+/// The same for `rows` rows from `row` on; lo and hi are those of the first. A function of its own, since that of each
+/// tile height would hold a copy; `rows` must not be known to the compiler, which would make one for each.
+template <class Isa, class Cell>
+__attribute__((noinline)) void step_units(const RecurrentStepArgs& a, std::size_t row, std::size_t panel,
+                                          const typename Isa::F (*gates)[Cell::gates], std::size_t rows, float* lo,
+                                          float* hi) {
+  for (std::size_t r = 0; r < rows; ++r) {
+    step_unit<Isa, Cell>(a, row + r, panel, gates[r], lo + r * Isa::width, hi + r * Isa::width);
+  }
+}
+
 /// One row. The sums of several panels come before the activations of any: the accumulators are free then, and the
 /// activations, each a long chain of dependent operations, overlap.
 template <class Product, class Cell>
@@ -113,7 +134,11 @@ BYTEGATE_INLINE void step_one_row(const RecurrentStepArgs& a, std::size_t row, f
   for (std::size_t i = 0; i < sweep.count; i += at_once) {
     const std::size_t count = sweep.count - i < at_once ? sweep.count - i : at_once;
     typename Isa::F gates[at_once][1][Cell::gates];
-    for (std::size_t j = 0; j < count; ++j) step_gates<Product>(a, row, sweep.panel(i + j), gates[j]);
+    for (std::size_t j = 0; j < count; ++j) {
+      const std::size_t panel = sweep.panel(i + j);
+      step_gates<Product, 1, Cell::gates, Cell::own_bias>(a, row, panel, step_input<Isa, Cell>(a, row, panel),
+                                                          gates[j]);
+    }
     for (std::size_t j = 0; j < count; ++j) step_unit<Isa, Cell>(a, row, sweep.panel(i + j), gates[j][0], lo, hi);
   }
 }
@@ -133,11 +158,11 @@ void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t r
       const std::size_t panel = sweep.panel(i);
       for_each_tile<Product::mr, least>(row_count, [&]<int rows>(std::size_t m) BYTEGATE_LAMBDA {
         F gates[rows][Cell::gates];
-        step_gates_apart<Product>(a, first_row + m, panel, gates);
-        for (std::size_t r = 0; r < rows; ++r) {
-          const std::size_t row = first_row + m + r;
-          step_unit<Isa, Cell>(a, row, panel, gates[r], ranges.lo_of(row), ranges.hi_of(row));
-        }
+        const std::size_t row = first_row + m;
+        step_gates_apart<Product, rows, Cell::gates, Cell::own_bias>(a, row, panel,
+                                                                     step_input<Isa, Cell>(a, row, panel), gates);
+        step_units<Isa, Cell>(a, row, panel, gates, computed_here(std::size_t{rows}), ranges.lo_of(row),
+                              ranges.hi_of(row));
       });
     }
   }

@@ -4,9 +4,11 @@
 
 #include "kernels/activations.h"
 #include "kernels/gemm.h"
+#include "kernels/gru_cell.h"
 #include "kernels/lstm_cell.h"
 #include "kernels/quantize.h"
 #include "kernels/recurrent_step.h"
+#include "kernels/rnn_cell.h"
 
 namespace bytegate::kernels {
 
@@ -22,7 +24,9 @@ constexpr Kernels int8_kernels() {
           .find_ranges = find_ranges<Isa>,
           .stage_rows = quantize_rows<Isa>,
           .gemm = gemm<Product>,
-          .recurrent_step = {recurrent_step<Product, LstmCell>, nullptr, nullptr}};
+          .recurrent_step = {recurrent_step<Product, LstmCell>, recurrent_step<Product, GruCell>,
+                             recurrent_step<Product, RnnCell>, recurrent_step<Product, GruResetCell>,
+                             recurrent_step<Product, GruCandidateCell>}};
 }
 
 /// The kernels of float weights.
@@ -38,7 +42,9 @@ constexpr Kernels float_kernels() {
           .find_ranges = find_ranges<Isa>,
           .stage_rows = copy_rows<Isa>,
           .gemm = gemm<Product>,
-          .recurrent_step = {recurrent_step<Product, LstmCell>, nullptr, nullptr}};
+          .recurrent_step = {recurrent_step<Product, LstmCell>, recurrent_step<Product, GruCell>,
+                             recurrent_step<Product, RnnCell>, recurrent_step<Product, GruResetCell>,
+                             recurrent_step<Product, GruCandidateCell>}};
 }
 
 /// The tables that the one of all kernels points to.

@@ -13,6 +13,11 @@ namespace bytegate::detail {
 // throw Error (bad_file, invalid_argument, shape_mismatch).
 LayerPtr make_linear(LayerSource& source);
 LayerPtr make_lstm(LayerSource& source);
+LayerPtr make_gru(LayerSource& source);
+LayerPtr make_rnn(LayerSource& source);
+LayerPtr make_lstm_cell(LayerSource& source);
+LayerPtr make_gru_cell(LayerSource& source);
+LayerPtr make_rnn_cell(LayerSource& source);
 LayerPtr make_conv1d(LayerSource& source);
 LayerPtr make_embedding(LayerSource& source);
 LayerPtr make_relu(LayerSource& source);
@@ -29,6 +34,11 @@ LayerPtr make_last_step(LayerSource& source);
 LayerPtr make_permute(LayerSource& source);
 LayerOutline outline_linear(LayerSource& source);
 LayerOutline outline_lstm(LayerSource& source);
+LayerOutline outline_gru(LayerSource& source);
+LayerOutline outline_rnn(LayerSource& source);
+LayerOutline outline_lstm_cell(LayerSource& source);
+LayerOutline outline_gru_cell(LayerSource& source);
+LayerOutline outline_rnn_cell(LayerSource& source);
 LayerOutline outline_embedding(LayerSource& source);
 
 /// Takes a new layer. One function for all layers, where std::make_shared would be compiled for each.

@@ -7,6 +7,7 @@ set(cold
   conv1d.cpp
   flatten.cpp
   for_each_layer.cpp
+  gru.cpp
   kinds.cpp
   last_step.cpp
   layer.cpp
@@ -15,6 +16,7 @@ set(cold
   permute.cpp
   quantize_dynamic.cpp
   recurrent_core.cpp
+  recurrent_layer.cpp
   scheme.cpp
   sequential.cpp
   softmax.cpp

@@ -158,13 +158,10 @@ TEST_P(AllocTest, Lstm) {
     const LstmCase c = random_lstm_case(static_cast<std::uint64_t>(seed));
     SCOPED_TRACE(c.text());
     Tensor y(c.x.shape.with_back(c.config.directions() * c.config.output_size()));
-    LSTMState end{Tensor(c.state_shape(c.config.output_size())), Tensor(c.state_shape(c.config.hidden_size))};
-    LSTMArgs args{{}, {}, end.h.view(), end.c.view(), c.lengths};
-    if (c.has_state) {
-      args.h0 = c.state.h.view();
-      args.c0 = c.state.c.view();
-    }
-    for (const LstmKind& kind : lstm_kinds()) {
+    LSTMState end = c.has_state ? c.state : c.zero_state();
+    LSTMArgs args = state_in_place(end);
+    args.lengths = c.lengths;
+    for (const LstmKind& kind : lstm_kinds(c)) {
       const AnyLstm layer(c, kind, backend());
       Workspace workspace;
       EXPECT_EQ(allocations_of_second([&] { layer.forward(c.x.view(), y.view(), args, workspace); }), 0) << kind.name;

@@ -12,7 +12,7 @@ namespace {
 
 class BitsTest : public BackendTest {};
 
-int case_count(int size) { return size == 0 ? 12 : size == 1 ? 150 : 2000; }
+int case_count(int size) { return size == 0 ? 12 : size == 1 ? 300 : 4000; }
 
 /// The result of scalar for a case of that name, computed once for all backends.
 const LSTMResult& scalar_result(const std::string& name, const LstmCase& c, const LstmKind& kind) {
@@ -25,7 +25,7 @@ const LSTMResult& scalar_result(const std::string& name, const LstmCase& c, cons
 /// The same bits as scalar, for float and every scheme.
 void compare_lstm(const std::string& name, const LstmCase& c, const Backend& backend) {
   SCOPED_TRACE(name + ": " + c.text());
-  for (const LstmKind& kind : lstm_kinds()) {
+  for (const LstmKind& kind : lstm_kinds(c)) {
     const LSTMResult ours = run(c, kind, backend), scalar = scalar_result(name, c, kind);
     EXPECT_EQ(first_difference(ours.output, scalar.output), "") << kind.name << ", output";
     EXPECT_EQ(first_difference(ours.state.h, scalar.state.h), "") << kind.name << ", hn";
@@ -55,8 +55,10 @@ TEST_P(BitsTest, LstmAsOracle) {
     SCOPED_TRACE("seed " + std::to_string(seed) + ": " + c.text());
     const LSTMState* state = c.has_state ? &c.state : nullptr;
     const LSTMResult ours = run(c, float_kind, backend()), int8 = run(c, accurate, backend());
-    const LSTMResult exact = oracle::lstm(c.config, c.cells, c.x, state, c.lengths, oracle::Arithmetic::exact);
-    const LSTMResult plain = oracle::lstm(c.config, c.cells, c.x, state, c.lengths, oracle::Arithmetic::accurate);
+    const LSTMResult exact =
+        oracle::recurrent(c.layer, c.config, c.cells, c.x, state, c.lengths, oracle::Arithmetic::exact);
+    const LSTMResult plain =
+        oracle::recurrent(c.layer, c.config, c.cells, c.x, state, c.lengths, oracle::Arithmetic::accurate);
     const auto near = [](const Tensor& a, const Tensor& b, const Tensor& reference) {
       return difference(a, b) <= 1e-5 || noise_part(a, b, reference) <= 0.05;
     };
@@ -117,6 +119,52 @@ TEST_P(BitsTest, Linear) {
       if (scheme.is_torch()) continue;
       EXPECT_EQ(first_difference(q, oracle::quantized_linear(quantized.weight().int8s(), c.bias.data, c.x, c.relu)), "")
           << "oracle";
+    }
+  }
+}
+
+/// The first layer and direction of a case as the cell of one step, on step t of each row, against the layer.
+template <class CellLayer>
+void compare_cell(const LstmCase& c, const LstmKind& kind, const Backend& backend) {
+  CellLayer cell(c.config, c.cells[0], &backend);
+  if (kind.quantized) cell = CellLayer::from_float(cell, kind.scheme);
+  const LSTMResult whole = run(c, kind, backend);
+  const auto rows = [&](Tensor t) { return t.shape.rank() == 0 ? t : Tensor(Shape{c.batch, t.shape.back()}, t.data); };
+  const LSTMState state{rows(c.state.h), rows(c.state.c)};
+  const LSTMResult ours = cell.forward(rows(c.x), c.has_state ? &state : nullptr);
+  EXPECT_EQ(first_difference(ours.output, rows(whole.output)), "") << kind.name;
+  EXPECT_EQ(first_difference(ours.state.h, rows(whole.state.h)), "") << kind.name;
+  EXPECT_EQ(first_difference(ours.state.c, rows(whole.state.c)), "") << kind.name;
+  // Unbatched, the first row; in PyTorch's schemes a scale is the batch's.
+  if (kind.quantized && kind.scheme.is_torch()) return;
+  const auto first = [](const Tensor& t) {
+    return t.shape.rank() == 0 ? t : Tensor(Shape{t.shape.back()}, take_row(t, false, 0, 0, 1).data);
+  };
+  const LSTMState one{first(state.h), first(state.c)};
+  const LSTMResult alone = cell.forward(first(rows(c.x)), c.has_state ? &one : nullptr);
+  EXPECT_EQ(first_difference(alone.output, first(ours.output)), "") << kind.name << ", unbatched";
+}
+
+// A cell is the layer of one step.
+TEST_P(BitsTest, CellsAsLayers) {
+  for (int seed = 0; seed < case_count(size()) && !HasFailure(); ++seed) {
+    LstmCase c = random_lstm_case(static_cast<std::uint64_t>(seed));
+    const bool plain = c.config.bias;
+    c.config = {.input_size = c.config.input_size,
+                .hidden_size = c.config.hidden_size,
+                .bias = plain,
+                .nonlinearity = c.config.nonlinearity,
+                .reset_after = c.config.reset_after};
+    c.steps = 1;
+    c.unbatched = false;
+    c.lengths = {};
+    Random random(static_cast<std::uint64_t>(seed));
+    fill(c, random);
+    SCOPED_TRACE("seed " + std::to_string(seed) + ": " + c.text());
+    for (const LstmKind& kind : lstm_kinds(c)) {
+      if (c.layer == Cell::lstm) compare_cell<LSTMCell>(c, kind, backend());
+      if (c.layer == Cell::gru) compare_cell<GRUCell>(c, kind, backend());
+      if (c.layer == Cell::rnn) compare_cell<RNNCell>(c, kind, backend());
     }
   }
 }

@@ -19,27 +19,20 @@ class Builder {
     return std::make_shared<const Linear>(weight.view(), has_bias ? bias.view() : ConstTensorView{}, false, &backend_);
   }
 
-  LayerPtr lstm(const nlohmann::json& c, const std::string& prefix) const {
-    LSTMConfig config;
-    config.input_size = c.at("input_size");
-    config.hidden_size = c.at("hidden_size");
-    config.num_layers = c.value("num_layers", 1);
-    config.bias = c.value("bias", true);
-    config.batch_first = c.value("batch_first", false);
-    config.bidirectional = c.value("bidirectional", false);
-    config.proj_size = c.value("proj_size", 0);
-    std::vector<LSTMCell> cells;
+  template <class L>
+  LayerPtr recurrent(const nlohmann::json& c, const std::string& prefix) const {
+    const RecurrentConfig config = recurrent_config(c);
+    std::vector<RecurrentWeights> cells;
     for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
-      for (std::int64_t d = 0; d < config.directions(); ++d) {
-        const std::string suffix = lstm_suffix(layer, d == 1);
-        const auto get = [&](const char* what, bool there) {
-          return there ? source_.tensor(prefix + what + suffix) : Tensor();
-        };
-        cells.push_back({get("weight_ih", true), get("weight_hh", true), get("bias_ih", config.bias),
-                         get("bias_hh", config.bias), get("weight_hr", config.proj_size > 0)});
-      }
+      for (std::int64_t d = 0; d < config.directions(); ++d)
+        cells.push_back(weights(config, prefix, lstm_suffix(layer, d == 1)));
     }
-    return std::make_shared<const LSTM>(config, cells, &backend_);
+    return std::make_shared<const L>(config, cells, &backend_);
+  }
+  template <class L>
+  LayerPtr cell(const nlohmann::json& c, const std::string& prefix) const {
+    const RecurrentConfig config = recurrent_config(c);
+    return std::make_shared<const L>(config, weights(config, prefix, ""), &backend_);
   }
 
   LayerPtr conv1d(const nlohmann::json& c, const std::string& prefix) const {
@@ -79,6 +72,27 @@ class Builder {
   }
 
  private:
+  static RecurrentConfig recurrent_config(const nlohmann::json& c) {
+    RecurrentConfig config;
+    config.input_size = c.at("input_size");
+    config.hidden_size = c.at("hidden_size");
+    config.num_layers = c.value("num_layers", 1);
+    config.bias = c.value("bias", true);
+    config.batch_first = c.value("batch_first", false);
+    config.bidirectional = c.value("bidirectional", false);
+    config.proj_size = c.value("proj_size", 0);
+    if (c.value("nonlinearity", "tanh") == std::string("relu")) config.nonlinearity = Nonlinearity::relu;
+    return config;
+  }
+
+  RecurrentWeights weights(const RecurrentConfig& config, const std::string& prefix, const std::string& suffix) const {
+    const auto get = [&](const char* what, bool there) {
+      return there ? source_.tensor(prefix + what + suffix) : Tensor();
+    };
+    return {get("weight_ih", true), get("weight_hh", true), get("bias_ih", config.bias), get("bias_hh", config.bias),
+            get("weight_hr", config.proj_size > 0)};
+  }
+
   const Case& source_;
   const Backend& backend_;
 };
@@ -90,7 +104,12 @@ struct Kind {
 };
 constexpr Kind kKinds[] = {
     {"linear", &Builder::linear},
-    {"lstm", &Builder::lstm},
+    {"lstm", &Builder::recurrent<LSTM>},
+    {"gru", &Builder::recurrent<GRU>},
+    {"rnn", &Builder::recurrent<RNN>},
+    {"lstm_cell", &Builder::cell<LSTMCell>},
+    {"gru_cell", &Builder::cell<GRUCell>},
+    {"rnn_cell", &Builder::cell<RNNCell>},
     {"conv1d", &Builder::conv1d},
     {"permute", &Builder::permute},
     {"last_step", &Builder::last_step},
@@ -100,11 +119,6 @@ constexpr Kind kKinds[] = {
     {"relu", &Builder::plain<ReLU>},
     {"sigmoid", &Builder::sigmoid},
     {"tanh", &Builder::tanh},
-    {"gru", nullptr},
-    {"rnn", nullptr},
-    {"lstm_cell", nullptr},
-    {"gru_cell", nullptr},
-    {"rnn_cell", nullptr},
 };
 
 const Kind& find_kind(const nlohmann::json& config) {
@@ -168,13 +182,14 @@ Sequential Case::model(const Backend& backend) const {
 
 Outputs Case::run(const Sequential& model) const {
   const Tensor input = tensor("input");
-  if (config.at("kind") != "lstm") return {model.forward(input), {}, {}};
-  std::optional<LSTMState> state;
-  if (file.contains("h0")) state = LSTMState{tensor("h0"), tensor("c0")};
+  const auto* layer = dynamic_cast<const RecurrentLayer*>(model.layers().front().layer.get());
+  if (config.at("kind") == "sequential" || !layer) return {model.forward(input), {}, {}};
+  RecurrentState state;
+  if (file.contains("h0")) state.h = tensor("h0");
+  if (file.contains("c0")) state.c = tensor("c0");
   const std::vector<std::int64_t> lengths =
       file.contains("lengths") ? file.int64s("lengths") : std::vector<std::int64_t>();
-  const auto& layer = dynamic_cast<const LSTM&>(*model.layers().front().layer);
-  LSTMResult result = layer.forward(input, state ? &*state : nullptr, lengths);
+  RecurrentResult result = layer->forward(input, file.contains("h0") ? &state : nullptr, lengths);
   return {std::move(result.output), std::move(result.state.h), std::move(result.state.c)};
 }
 

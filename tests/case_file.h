@@ -14,7 +14,7 @@
 
 namespace bytegate::testing {
 
-/// The outputs of a model: `output`, and for a lone LSTM hn and cn.
+/// The outputs of a model: `output`, and for a lone recurrent layer hn and, of an LSTM, cn.
 struct Outputs {
   Tensor output, hn, cn;
 };

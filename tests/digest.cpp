@@ -191,6 +191,37 @@ void lstm_options(const Backend& backend, Digest& digest) {
   }
 }
 
+/// The same for another layer, with its options in place of a projection; the first layer and direction as a cell too.
+template <class CellLayer>
+void other_options(Cell layer, const Backend& backend, Digest& digest) {
+  Random random(55);
+  for (unsigned bits = 0; bits < 128; ++bits) {
+    const auto on = [&](unsigned bit) { return (bits >> bit & 1) != 0; };
+    const std::int64_t hidden = 4 + static_cast<std::int64_t>(bits) % 37,
+                       batch = 1 + static_cast<std::int64_t>(bits) % 7, steps = 4;
+    LstmCase c;
+    c.layer = layer;
+    c.config = {3 + static_cast<std::int64_t>(bits) % 19,       hidden, on(0) ? 2 : 1, on(1), on(2), on(3), 0,
+                on(4) ? Nonlinearity::relu : Nonlinearity::tanh};
+    if (layer == Cell::gru) c.config.reset_after = bits % 3 != 1;
+    for (std::int64_t b = 0; on(6) && b < batch; ++b) c.lengths.push_back(1 + (b * 7 + hidden) % steps);
+    c.steps = steps;
+    c.batch = batch;
+    c.has_state = on(5);
+    fill(c, random);
+    if (bits % 16 == 9) c.x.data[c.x.data.size() / 2] = INFINITY;
+    for (const LstmKind& kind : lstm_kinds(c)) digest.add(run(c, kind, backend));
+    RecurrentConfig one = c.config;
+    one.num_layers = 1;
+    one.bidirectional = one.batch_first = false;
+    const CellLayer cell(one, c.cells[0], &backend);
+    digest.add(CellLayer::from_float(cell).forward(random_tensor({batch, one.input_size}, random, 3.0f)));
+  }
+}
+
+void gru_options(const Backend& backend, Digest& digest) { other_options<GRUCell>(Cell::gru, backend, digest); }
+void rnn_options(const Backend& backend, Digest& digest) { other_options<RNNCell>(Cell::rnn, backend, digest); }
+
 void long_sequences(const Backend& backend, Digest& digest) {
   Random random(33);
   const LstmCase c = lstm_case({24, 40, 1, true, false, false, 0}, 1200, 1, true, {}, random);
@@ -284,6 +315,8 @@ std::vector<Line> digests(const Backend& backend) {
   part("conv1d", conv1d);
   part("functions", functions);
   part("lstm_options", lstm_options);
+  part("gru_options", gru_options);
+  part("rnn_options", rnn_options);
   part("long_sequences", long_sequences);
   Digest outputs, files;
   models(backend, outputs, files);

@@ -32,6 +32,7 @@ class ForkTest : public ::testing::Test {
     Random random(1);
     const LSTMConfig config{.input_size = 64, .hidden_size = 256};
     lstm_.emplace(LSTM::from_float(LSTM(config, to_cells(random_cells(config, random)))));
+    gru_.emplace(GRU::from_float(GRU(config, to_cells(random_cells(config, random, 1, 3)))));
     linear_.emplace(random_tensor({256, 512}, random).view(), ConstTensorView{});
     batch_ = random_tensor({12, 64, 64}, random);   // by rows
     single_ = random_tensor({200, 1, 64}, random);  // by hidden units, with a barrier a step
@@ -40,9 +41,12 @@ class ForkTest : public ::testing::Test {
 
   bool all_right(Workspace& workspace) const {
     const auto right = [&](const Tensor& x) {
-      Tensor y(lstm_->output_shape(x.shape));
-      lstm_->forward(x.view(), y.view(), {}, workspace);
-      return first_difference(y, lstm_->forward(x).output).empty();
+      for (const RecurrentLayer* layer : std::initializer_list<const RecurrentLayer*>{&*lstm_, &*gru_}) {
+        Tensor y(layer->output_shape(x.shape));
+        layer->forward(x.view(), y.view(), {}, workspace);
+        if (!first_difference(y, layer->forward(x).output).empty()) return false;
+      }
+      return true;
     };
     Tensor y(Shape{64, 256});
     linear_->forward(rows_.view(), y.view(), workspace);
@@ -50,6 +54,7 @@ class ForkTest : public ::testing::Test {
   }
 
   std::optional<LSTM> lstm_;
+  std::optional<GRU> gru_;
   std::optional<Linear> linear_;
   Tensor batch_, single_, rows_;
 };

@@ -26,7 +26,7 @@ Sequential language_model(const Backend& backend) {
   };
   Sequential model("CharLM");
   LSTMConfig config;
-  std::vector<LSTMCell> cells;
+  std::vector<RecurrentWeights> cells;
   for (const auto& layer : nlohmann::json::parse(file.metadata().at("architecture"))) {
     const std::string kind = layer.at("kind"), name = layer.at("name"), at = name + ".";
     if (kind == "embedding") model.add(name, Embedding(tensor(at + "weight").view()));

@@ -28,7 +28,7 @@ inline Linear random_linear(std::int64_t in, std::int64_t out, bool bias, bool r
 }
 
 inline LSTM random_lstm(const LSTMConfig& config) {
-  std::vector<LSTMCell> cells;
+  std::vector<RecurrentWeights> cells;
   for (std::int64_t i = 0; i < config.num_layers * config.directions(); ++i) {
     const std::int64_t layer = i / config.directions(), gates = 4 * config.hidden_size;
     FloatCell cell;

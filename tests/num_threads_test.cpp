@@ -13,13 +13,11 @@ std::vector<int> thread_counts(int size) { return size == 0 ? std::vector<int>{2
 LSTMResult run_on(const AnyLstm& layer, const LstmCase& c, int threads) {
   Workspace workspace(threads);
   const LSTMConfig& config = c.config;
-  LSTMResult result{Tensor(c.x.shape.with_back(config.directions() * config.output_size())),
-                    {Tensor(c.state_shape(config.output_size())), Tensor(c.state_shape(config.hidden_size))}};
-  LSTMArgs args{{}, {}, result.state.h.view(), result.state.c.view(), c.lengths};
-  if (c.has_state) {
-    args.h0 = c.state.h.view();
-    args.c0 = c.state.c.view();
-  }
+  LSTMResult result{Tensor(c.x.shape.with_back(config.directions() * config.output_size())), c.zero_state()};
+  LSTMArgs args = state_in_place(result.state);
+  args.h0 = c.state.h.view();
+  if (c.has_c()) args.c0 = c.state.c.view();
+  args.lengths = c.lengths;
   for (int call = 0; call < 2; ++call)
     layer.forward(c.x.view(), result.output.view(), args, workspace);  // threads asleep, then awake
   return result;
@@ -29,8 +27,10 @@ LSTMResult run_on(const AnyLstm& layer, const LstmCase& c, int threads) {
 std::vector<LstmCase> cases() {
   std::vector<LstmCase> all;
   Random random(11);
+  Cell layer = Cell::lstm;
   const auto add = [&](LSTMConfig config, std::int64_t steps, std::int64_t batch, std::vector<std::int64_t> lengths) {
     LstmCase c;
+    c.layer = layer;
     c.config = config;
     c.steps = steps;
     c.batch = batch;
@@ -54,6 +54,20 @@ std::vector<LstmCase> cases() {
   add(config(1, false, false, 0), 11, 3, {3, 11, 7});
   add(config(1, true, false, 100), 9, 5, {});
   add(config(2, false, false, 0), 5, 21, {});
+  for (const Cell other : recurrent_layers()) {
+    if (other == Cell::lstm) continue;
+    layer = other;
+    add(config(2, false, false, 0), other == Cell::rnn ? 70 : 24, 1, {});
+    add(config(2, true, true, 0), other == Cell::rnn ? 40 : 17, 2, {});
+    add(config(1, false, false, 0), 19, 3, {3, 19, 7});
+    add(config(2, true, false, 0), 9, 21, {});
+  }
+  layer = Cell::gru;
+  LSTMConfig reset_first = config(2, true, false, 0);
+  reset_first.reset_after = false;
+  add(reset_first, 24, 2, {});
+  add(reset_first, 6, 21, {});
+  layer = Cell::lstm;
   add(config(1, true, true, 0), 4, 23, {1, 2, 3, 4, 4, 3, 2, 1, 1, 2, 3, 4, 4, 3, 2, 1, 1, 2, 3, 4, 4, 3, 2});
   return all;
 }
@@ -64,7 +78,7 @@ TEST_P(NumThreadsTest, LstmGivesTheSameBits) {
     GTEST_SKIP() << "slow; others share its threads' code";
   }
   for (const LstmCase& c : cases()) {
-    for (const LstmKind& kind : lstm_kinds()) {
+    for (const LstmKind& kind : lstm_kinds(c)) {
       const AnyLstm layer(c, kind, backend());
       const LSTMResult one = run_on(layer, c, 1);
       for (int threads : thread_counts(size())) {

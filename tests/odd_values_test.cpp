@@ -150,9 +150,13 @@ TEST_P(OddLinear, WeightsOfMinus128) {
   EXPECT_EQ(quantized.weight().scales(), weight.scales);
 }
 
+/// The cases that the tests below are for: each layer, with the options that change its step.
+std::vector<LstmCase> base_cases();
+
 /// Two layers, T = 6, B = 4.
-LstmCase base_case(std::int64_t proj_size) {
+LstmCase base_case(std::int64_t proj_size, Cell layer = Cell::lstm) {
   LstmCase c;
+  c.layer = layer;
   c.config.input_size = 11;
   c.config.hidden_size = 19;
   c.config.num_layers = 2;
@@ -163,6 +167,19 @@ LstmCase base_case(std::int64_t proj_size) {
   Random random(8);
   fill(c, random);
   return c;
+}
+
+std::vector<LstmCase> base_cases() {
+  std::vector<LstmCase> cases = {base_case(0), base_case(5)};
+  for (const Cell layer : recurrent_layers()) {
+    if (layer == Cell::lstm) continue;
+    cases.push_back(base_case(0, layer));
+    cases.push_back(base_case(0, layer));
+    cases.back().config.nonlinearity = Nonlinearity::relu;
+  }
+  cases.push_back(base_case(0, Cell::gru));
+  cases.back().config.reset_after = false;
+  return cases;
 }
 
 class OddLstm : public BackendTest {
@@ -179,7 +196,9 @@ class OddLstm : public BackendTest {
       if (b == 2) {
         EXPECT_TRUE(all_nan(take_row(ours.output, false, b, until, c.steps - until).data)) << "from step " << until;
         EXPECT_TRUE(all_nan(last_layer(state.h).data));
-        EXPECT_TRUE(all_nan(last_layer(state.c).data));
+        if (c.has_c()) {
+          EXPECT_TRUE(all_nan(last_layer(state.c).data));
+        }
       } else {
         EXPECT_EQ(first_difference(state.h, expected.h), "") << "hn of row " << b;
         EXPECT_EQ(first_difference(state.c, expected.c), "") << "cn of row " << b;
@@ -198,8 +217,8 @@ class OddLstm : public BackendTest {
 
 TEST_P(OddLstm, BadInput) {
   const LstmKind accurate = lstm_kinds()[1];
-  for (std::int64_t proj_size : {0, 5}) {
-    const LstmCase base = base_case(proj_size);
+  for (const LstmCase& base : base_cases()) {
+    SCOPED_TRACE(base.text());
     const LSTMResult good = run(base, accurate, backend());
     ASSERT_TRUE(all_finite(good.output.data));
     for (float bad : kBad) {
@@ -218,12 +237,13 @@ TEST_P(OddLstm, BadInput) {
 // first step on.
 TEST_P(OddLstm, BadState) {
   const LstmKind accurate = lstm_kinds()[1];
-  for (std::int64_t proj_size : {0, 5}) {
-    const LstmCase base = base_case(proj_size);
+  for (const LstmCase& base : base_cases()) {
+    SCOPED_TRACE(base.text());
     const LSTMResult good = run(base, accurate, backend());
     for (float bad : kBad) {
       for (std::size_t layer : {0u, 1u}) {
         for (bool in_h : {true, false}) {
+          if (!in_h && !base.has_c()) continue;
           for (bool last : {false, true}) {
             LstmCase c = base;
             Tensor& state = in_h ? c.state.h : c.state.c;
@@ -244,10 +264,11 @@ TEST_P(OddLstm, BadState) {
 // agree.
 TEST_P(OddLstm, OtherKindsAgree) {
   for (float bad : kBad) {
-    LstmCase c = base_case(0);
-    c.x.data[(3 * 4 + 2) * 11] = bad;
-    for (const LstmKind& kind : lstm_kinds()) compare_with_scalar(c, kind, run(c, kind, backend()));
-    c = base_case(5);
+    for (LstmCase c : base_cases()) {
+      c.x.data[(3 * 4 + 2) * 11] = bad;
+      for (const LstmKind& kind : lstm_kinds(c)) compare_with_scalar(c, kind, run(c, kind, backend()));
+    }
+    LstmCase c = base_case(5);
     c.state.c.data[50] = bad;
     for (const LstmKind& kind : lstm_kinds()) compare_with_scalar(c, kind, run(c, kind, backend()));
   }
@@ -255,20 +276,34 @@ TEST_P(OddLstm, OtherKindsAgree) {
 
 // With lengths, the input past the end of a sequence is never read.
 TEST_P(OddLstm, PaddingIsNotRead) {
-  LstmCase base = base_case(0);
-  base.lengths = {2, 6, 4, 1};
-  LstmCase spoiled = base;
-  for (std::int64_t t = 0; t < base.steps; ++t) {
-    for (std::int64_t b = 0; b < base.batch; ++b) {
-      if (t < base.lengths[static_cast<std::size_t>(b)]) continue;
-      std::fill_n(spoiled.x.data.begin() + (t * base.batch + b) * 11, 11, t % 2 ? kNan : kInfinity);
+  for (LstmCase base : base_cases()) {
+    base.lengths = {2, 6, 4, 1};
+    LstmCase spoiled = base;
+    for (std::int64_t t = 0; t < base.steps; ++t) {
+      for (std::int64_t b = 0; b < base.batch; ++b) {
+        if (t < base.lengths[static_cast<std::size_t>(b)]) continue;
+        std::fill_n(spoiled.x.data.begin() + (t * base.batch + b) * 11, 11, t % 2 ? kNan : kInfinity);
+      }
+    }
+    for (const LstmKind& kind : lstm_kinds(base)) {
+      const LSTMResult good = run(base, kind, backend()), ours = run(spoiled, kind, backend());
+      EXPECT_EQ(first_difference(ours.output, good.output) + first_difference(ours.state.h, good.state.h), "")
+          << kind.name;
+      EXPECT_TRUE(all_finite(ours.output.data));
     }
   }
-  for (const LstmKind& kind : lstm_kinds()) {
-    const LSTMResult good = run(base, kind, backend()), ours = run(spoiled, kind, backend());
-    EXPECT_EQ(first_difference(ours.output, good.output) + first_difference(ours.state.h, good.state.h), "")
-        << kind.name;
-    EXPECT_TRUE(all_finite(ours.output.data));
+}
+
+// Units that overflow, of any layer: finite or not, the same on every backend.
+TEST_P(OddLstm, LargeInputsAreTheSameEverywhere) {
+  for (float size : {kDenormal, 1e-39f, 1e-30f, 1e10f, 1e30f, 1.4e38f}) {
+    for (LstmCase c : base_cases()) {
+      SCOPED_TRACE(c.text());
+      for (std::size_t i = 0; i < c.x.data.size(); ++i) {
+        if (i / 11 % 4 == 2) c.x.data[i] *= size;
+      }
+      for (const LstmKind& kind : lstm_kinds(c)) compare_with_scalar(c, kind, run(c, kind, backend()));
+    }
   }
 }
 

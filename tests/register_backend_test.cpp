@@ -185,7 +185,7 @@ Child layer_with(void (*change)(Outsider&)) {
     const Tensor weight(Shape{3, 4}), gates(Shape{4, 1}), bias(Shape{4});
     LSTMConfig config;
     config.input_size = config.hidden_size = 1;
-    const LSTMCell cell{gates, gates, bias, bias, Tensor()};
+    const RecurrentWeights cell{gates, gates, bias, bias, Tensor()};
     int codes = 0;
     const auto make = [&](const auto& call) {
       try {

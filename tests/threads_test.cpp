@@ -25,6 +25,9 @@ Sequential sample_model(const Backend& backend) {
   Sequential model;
   model.add("in", Linear(random_tensor({24, 16}, random).view(), random_tensor({24}, random).view(), true, &backend));
   model.add("lstm", LSTM(config, to_cells(random_cells(config, random)), &backend));
+  LSTMConfig gru;
+  gru.input_size = gru.hidden_size = 17;
+  model.add("gru", GRU(gru, to_cells(random_cells(gru, random, 1, 3)), &backend));
   model.add("relu", ReLU());
   model.add("out", Linear(random_tensor({11, 17}, random).view(), {}, false, &backend));
   return model;

@@ -1,7 +1,9 @@
 #include "backends/amx/isa.h"
 #include "kernels/block_gemm.h"
 #include "kernels/block_step.h"
+#include "kernels/gru_cell.h"
 #include "kernels/lstm_cell.h"
+#include "kernels/rnn_cell.h"
 
 namespace bytegate::backends {
 
@@ -47,7 +49,10 @@ constexpr Kernels kInt8 = {
     .find_ranges = find_ranges,
     .stage_rows = stage_rows,
     .gemm = gemm,
-    .recurrent_step = {recurrent_step<Cell::lstm, kernels::LstmCell>, nullptr, nullptr},
+    .recurrent_step = {recurrent_step<Cell::lstm, kernels::LstmCell>, recurrent_step<Cell::gru, kernels::GruCell>,
+                       recurrent_step<Cell::rnn, kernels::RnnCell>,
+                       recurrent_step<Cell::gru_reset, kernels::GruResetCell>,
+                       recurrent_step<Cell::gru_candidate, kernels::GruCandidateCell>},
 };
 
 void sigmoid(const float* x, float* y, std::size_t n) { avx512vnni_kernels.sigmoid(x, y, n); }

@@ -6,6 +6,7 @@
 #endif
 
 #include <arm_neon.h>
+#include <bytegate/backend.h>
 
 #include "backends/common/xsimd_vectors.h"
 
@@ -16,8 +17,15 @@ namespace {
 /// stays after the order_after calls before.
 BYTEGATE_INLINE void keep_loads_here() { asm volatile("" ::: "memory"); }
 BYTEGATE_INLINE void order_after(int8x16_t& a, int8x16_t& b) { asm volatile("" : "+w"(a), "+w"(b)); }
+BYTEGATE_INLINE void order_after(int8x16_t (&v)[1]) { asm volatile("" : "+w"(v[0])); }
+BYTEGATE_INLINE void order_after(int8x16_t (&v)[2]) { asm volatile("" : "+w"(v[0]), "+w"(v[1])); }
+BYTEGATE_INLINE void order_after(int8x16_t (&v)[3]) { asm volatile("" : "+w"(v[0]), "+w"(v[1]), "+w"(v[2])); }
 BYTEGATE_INLINE void order_after(int8x16_t (&v)[4]) {
   asm volatile("" : "+w"(v[0]), "+w"(v[1]), "+w"(v[2]), "+w"(v[3]));
+}
+template <class Batch>
+BYTEGATE_INLINE void order_after(Batch (&v)[2]) {
+  asm volatile("" : "+w"(v[0].data), "+w"(v[1].data));
 }
 template <class Batch>
 BYTEGATE_INLINE void order_after(Batch (&v)[4]) {
@@ -68,6 +76,17 @@ struct NeonInt8 : NeonVectors {
   // The benchmarks' view of a product: `dot` on whole vectors. The tiles load by more than one group.
   static BYTEGATE_INLINE Lhs load_lhs(const std::uint8_t* a) { return vreinterpretq_s8_u8(vld1q_u8(a)); }
   static BYTEGATE_INLINE Rhs load_rhs(const std::int8_t* w) { return vld1q_s8(w); }
+
+  /// Where channel `n` of a group begins in a panel of `vectors` vectors of channels with kr k a group, in bytes: in
+  /// groups of block * kr bytes, block being the channels of a block; the blocks are groups * block * kr bytes apart.
+  template <int vectors>
+  static constexpr std::size_t block() {
+    return bytegate::recurrent_layout({4 * width, block_channels, 1, 1}, vectors).block_channels;
+  }
+  template <int vectors, int n, std::size_t kr>
+  static BYTEGATE_INLINE std::size_t offset(std::size_t groups) {
+    return n / block<vectors>() * groups * (block<vectors>() * kr) + n % block<vectors>() * kr;
+  }
 
   /// clamp(round_half_even(v) + zero_point, 0, 255) - 128 = clamp(round_half_even(v) + zero_point - 128, -128, 127), 4
   /// bytes: xsimd has no saturating packs.

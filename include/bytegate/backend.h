@@ -74,12 +74,20 @@ constexpr std::size_t packed_index(const PackedLayout& layout, std::size_t group
   return ((block * groups + k / layout.kr) * layout.block_channels + channel) * layout.kr + k % layout.kr;
 }
 
-/// The recurrent cells that a backend may have a step for.
-enum class Cell : std::uint32_t { lstm, gru, rnn };
-inline constexpr std::size_t kCells = 3;
+/// The recurrent cells that a backend may have a step for. A GRU whose reset comes before the recurrent product takes
+/// two: gru_reset, and then gru_candidate, whose product needs the result.
+enum class Cell : std::uint32_t { lstm, gru, rnn, gru_reset, gru_candidate };
+inline constexpr std::size_t kCells = 5;
 
-/// Gates of a cell, in PyTorch's order: lstm i, f, g, o; gru r, z, n; rnn one.
-constexpr std::uint32_t cell_gates(Cell cell) { return cell == Cell::lstm ? 4 : cell == Cell::gru ? 3 : 1; }
+/// Gates of a cell, in PyTorch's order: lstm i, f, g, o; gru r, z, n; rnn one; gru_reset r, z; gru_candidate n.
+constexpr std::uint32_t cell_gates(Cell cell) {
+  constexpr std::uint32_t gates[kCells] = {4, 3, 1, 2, 1};
+  return gates[static_cast<std::size_t>(cell)];
+}
+/// Gates of a cell's input product: of the two steps of one GRU, three.
+constexpr std::uint32_t cell_input_gates(Cell cell) {
+  return cell == Cell::gru_reset || cell == Cell::gru_candidate ? 3 : cell_gates(cell);
+}
 
 /// Hidden units of a recurrent panel: one vector of channels for each gate.
 constexpr std::uint32_t panel_units(const PackedLayout& layout) { return layout.panel_channels / 4; }
@@ -180,15 +188,23 @@ struct GemmArgs {
 };
 
 /// One time step of a recurrent cell, for all rows of lhs and the hidden units of panels [panel_begin, panel_end).
-///   lstm   i, f, g, o = input + rhs * h;   c = sigmoid(f) * c + sigmoid(i) * tanh(g);   h = sigmoid(o) * tanh(c)
-/// Channels are in the order of gate_channel, "units padded" is the number of units rounded up to panel_units(layout).
+///   lstm            i, f, g, o = input + rhs * h;   c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+///                   h = sigmoid(o) * tanh(c)
+///   gru             r, z = sigmoid(input + rhs * h);   n = act(input_n + r * (rhs_n * h + bias_n))
+///                   h = (h - n) * z + n
+///   rnn             h = act(input + rhs * h)
+///   gru_reset       r, z = sigmoid(input + rhs * h);   out: r * h, and z in place of its input
+///   gru_candidate   n = act(input_n + rhs * lhs), lhs being gru_reset's r * h;   h = (h - n) * z + n
+/// docs/numerics.md has the order of the float operations. Channels are in the order of gate_channel, "units padded" is
+/// the number of units rounded up to panel_units(layout).
 struct RecurrentStepArgs {
-  StagedRows lhs;            ///< h of the step before, staged
-  PackedMatrix rhs;          ///< weight_hh in recurrent_layout; lstm does not use its bias
-  const float* input;        ///< [rows, gates * units padded] input product and bias, 4-byte aligned
+  StagedRows lhs;            ///< h of the step before, staged; gru_candidate: r * h
+  PackedMatrix rhs;          ///< the cell's rows of weight_hh in recurrent_layout; gru alone uses its bias, that of n
+  float* input;              ///< [rows, cell_input_gates * units padded] input product and bias, 4-byte aligned;
+                             ///< gru_reset writes z there, all others only read it
   std::size_t input_stride;  ///< floats from row to row
-  float* state;  ///< [rows, units padded] the float state that the cell carries beside the staged h, updated in place;
-                 ///< lstm: c
+  float* state;  ///< [rows, units padded] the float state that the cell carries beside the staged h; lstm: c, updated
+                 ///< in place; gru, gru_candidate: h, updated in place; gru_reset: h, read; rnn: not used, may be null
   std::size_t state_stride;  ///< floats from row to row
   float* h;                  ///< [rows, units] out, of any alignment; columns past `units` are not stored
   std::size_t h_stride;      ///< floats from row to row
@@ -199,6 +215,7 @@ struct RecurrentStepArgs {
   /// 1: from the last panel to the first. A caller whose weights do not fit a cache sets it at every other step, so
   /// that what the last step left there is used first. It changes no result.
   std::uint32_t descending;
+  std::uint32_t relu;  ///< the function `act` of gru, gru_candidate and rnn: 0 tanh, 1 max(0, y); NaN stays NaN
 };
 
 // ------------------------------------------------------------------------------------------------------------------
@@ -269,7 +286,7 @@ struct Backend {
 static_assert(kBackendAbi == 3 && sizeof(void*) == 8);
 static_assert(sizeof(PackedLayout) == 16 && sizeof(RowRange) == 8 && sizeof(RowScale) == 8 && sizeof(FloatRows) == 32);
 static_assert(sizeof(StagedRows) == 32 && sizeof(PackedMatrix) == 64 && sizeof(GemmArgs) == 144);
-static_assert(sizeof(RecurrentStepArgs) == 184 && sizeof(Kernels) == 80);
+static_assert(sizeof(RecurrentStepArgs) == 184 && sizeof(Kernels) == 96);
 static_assert(sizeof(BackendKernels) == 40 && sizeof(Backend) == 56);
 
 }  // namespace bytegate

@@ -56,7 +56,7 @@ class LayerVisitor {
   virtual void tensor(const std::string& name, const Tensor& tensor);
 };
 
-/// The state of one layer between two calls: an LSTM's h and c. Empty for a layer without state.
+/// The state of one layer between two calls: an LSTM's h and c, a GRU's h. Empty for a layer without state.
 using LayerState = std::vector<Tensor>;
 
 /// A layer. It is immutable after construction, and any number of threads may call `forward` at once, each with its own
@@ -154,6 +154,8 @@ class LayerSource {
   virtual bool flag(const char* field, bool by_default, const std::string& tensor) = 0;
   /// A flag of which tensors show nothing.
   virtual bool flag(const char* field, bool by_default) = 0;
+  /// The index of the word that the architecture states; 0, the default, if it states none.
+  virtual std::size_t choice(const char* field, std::span<const std::string_view> accepted) = 0;
   /// A finite number of which tensors show nothing.
   virtual double number(const char* field, double by_default) = 0;
   /// A list of integers of 0 or more, which must be stated.

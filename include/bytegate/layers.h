@@ -1,5 +1,5 @@
-// The layers: Linear, LSTM, Embedding, each with float32 or int8 weights; with the headers that this one includes, all
-// layers of the library.
+// The layers: Linear, Embedding and the recurrent ones, each with float32 or int8 weights; with the headers that this
+// one includes, all layers of the library.
 //
 // Copies of a layer share its weights. A layer is bound to one backend for good: null means default_backend().
 // `forward` checks shapes before it touches anything and throws Error (shape_mismatch, invalid_argument) for wrong
@@ -12,21 +12,18 @@
 #include <bytegate/conv1d.h>
 #include <bytegate/layer.h>
 #include <bytegate/norms.h>
+#include <bytegate/recurrent.h>
 #include <bytegate/reshapes.h>
 
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
-#include <string>
-#include <vector>
 
 #pragma GCC visibility push(default)
 namespace bytegate {
 
 namespace detail {
 class LinearCore;
-class RecurrentCore;
 struct EmbeddingCore;
 }  // namespace detail
 
@@ -66,99 +63,6 @@ class Linear final : public Layer {
 
  private:
   std::shared_ptr<const detail::LinearCore> core_;
-};
-
-/// The options of torch.nn.LSTM. Its dropout has no effect on inference and is not kept.
-struct RecurrentConfig {
-  std::int64_t input_size = 0;
-  std::int64_t hidden_size = 0;
-  std::int64_t num_layers = 1;
-  bool bias = true;
-  bool batch_first = false;
-  bool bidirectional = false;
-  std::int64_t proj_size = 0;
-
-  std::int64_t directions() const noexcept { return bidirectional ? 2 : 1; }
-  std::int64_t output_size() const noexcept { return proj_size > 0 ? proj_size : hidden_size; }  ///< of one direction
-  std::int64_t layer_input_size(std::int64_t layer) const noexcept {
-    return layer == 0 ? input_size : output_size() * directions();
-  }
-  bool operator==(const RecurrentConfig&) const = default;
-};
-using LSTMConfig = RecurrentConfig;
-
-/// Throws Error (invalid_argument) unless sizes are 1 to 65,536 and proj_size is 0 or below hidden_size.
-void validate(const RecurrentConfig& config);
-
-/// PyTorch's suffix of the names of a cell's tensors: "_l0", "_l0_reverse", "_l1", ...
-std::string lstm_suffix(std::int64_t layer, bool reverse);
-
-/// The weights of one layer and direction under PyTorch's names. All matrices are float32, or all are int8.
-struct LSTMCell {
-  Weight weight_ih;  ///< [4 * hidden_size, layer input size], gates i, f, g, o
-  Weight weight_hh;  ///< [4 * hidden_size, output size]
-  Tensor bias_ih;    ///< [4 * hidden_size]; empty if the layer has no biases
-  Tensor bias_hh;    ///< [4 * hidden_size]
-  Weight weight_hr;  ///< [proj_size, hidden_size]; empty without a projection
-};
-
-/// The state of every layer and direction of an LSTM, PyTorch's h_n and c_n.
-struct LSTMState {
-  Tensor h;  ///< [num_layers * directions, B, output size], without B for unbatched input
-  Tensor c;  ///< [num_layers * directions, B, hidden_size]
-};
-
-/// The optional parts of a call. Views may be null. hn may be h0 and cn may be c0.
-struct LSTMArgs {
-  ConstTensorView h0;  ///< null: zeros
-  ConstTensorView c0;
-  TensorView hn;  ///< null: not wanted
-  TensorView cn;
-  std::span<const std::int64_t> lengths;  ///< [B] steps of each sequence, 1..T, in any order; empty: all T
-};
-
-struct LSTMResult {
-  Tensor output;
-  LSTMState state;
-};
-
-/// torch.nn.LSTM. With int8 weights (weight_hr too), activations are quantized on the fly; gates and state are float32.
-/// Under the per_row scheme a step at a time computes the bits of the whole sequence, and a batch those of its rows
-/// alone.
-class LSTM final : public Layer {
- public:
-  /// float32 or int8, as the weights are. cells: layer by layer, forward before reverse. Copied. `scheme` says how
-  /// activations of an int8 layer are quantized.
-  LSTM(const LSTMConfig& config, const std::vector<LSTMCell>& cells, const Backend* backend = nullptr);
-  LSTM(const LSTMConfig& config, const std::vector<LSTMCell>& cells, const Scheme& scheme,
-       const Backend* backend = nullptr);
-  /// The int8 layer of a float32 one. A null backend means that of `lstm`.
-  static LSTM from_float(const LSTM& lstm, const Scheme& scheme = {}, const Backend* backend = nullptr);
-
-  /// x [T, B, input_size] ([B, T, input_size] if batch_first), or unbatched [T, input_size] -> y with directions *
-  /// output size in place of input_size. Steps of y past a sequence's length are zeros.
-  void forward(ConstTensorView x, TensorView y, const LSTMArgs& args, Workspace& workspace) const;
-  LSTMResult forward(const Tensor& x, const LSTMState* state = nullptr,
-                     std::span<const std::int64_t> lengths = {}) const;
-
-  const LSTMConfig& config() const noexcept;
-  bool quantized() const noexcept;
-  const std::optional<Scheme>& scheme() const noexcept;  ///< of an int8 layer
-  std::vector<LSTMCell> cells() const;                   ///< copies
-  const Backend& backend() const noexcept;
-
-  std::int64_t input_size() const noexcept override { return config().input_size; }
-  Shape output_shape(const Shape& x) const override;
-  using Layer::forward;
-  /// `state`: h and c.
-  void forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState* state) const override;
-  std::vector<Shape> state_shapes(const Shape& x) const override;
-  void describe(LayerVisitor& visitor) const override;
-  LayerPtr quantize_dynamic(const Scheme& scheme, const Backend* backend) const override;
-
- private:
-  explicit LSTM(std::shared_ptr<const detail::RecurrentCore> core) noexcept : core_(std::move(core)) {}
-  std::shared_ptr<const detail::RecurrentCore> core_;
 };
 
 /// y = weight[index], as torch.nn.Embedding. With int8 weights, each row has one scale: y = scale * q.

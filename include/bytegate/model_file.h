@@ -50,20 +50,21 @@ struct LoadOptions {
 };
 
 /// Reads a float or quantized model. The architecture is a JSON list of layers in order, each an object with `name`,
-/// `kind` (embedding, lstm, linear, relu, flatten; dropout and identity, which do nothing and are left out) and that
-/// layer's sizes and options under PyTorch's names. What the tensors tell (all sizes, num_layers, bias, bidirectional,
-/// proj_size) may be left out; what is stated must agree with them. What they do not tell has PyTorch's default
-/// (batch_first is false).
+/// `kind` (one of layer_kinds(); dropout and identity do nothing and are left out) and that layer's sizes and options
+/// under PyTorch's names. What the tensors tell (all sizes, num_layers, bias, bidirectional, proj_size) may be left
+/// out; what is stated must agree with them. What they do not tell has PyTorch's default (batch_first is false, an
+/// RNN's nonlinearity tanh).
 ///
 /// A state dict without an architecture is a model only if it holds one layer. More are an Error (bad_file) that lists
 /// them, unless guess_architecture is set: a state dict does not say in which order the layers run, nor what happens
-/// between them. Layers are recognized by their tensors: X.weight_ih_l0... is an LSTM named X, X.weight [N, K] a
-/// Linear, or an Embedding where sizes or its name ("emb") show that. A layer whose tensors have no prefix (the state
-/// dict of a lone module) is named after its kind. `module.`,
-/// `_orig_mod.` and `model.` (DataParallel, torch.compile, Lightning) are left out of the names where every name begins
-/// with them; an architecture may name layers with or without them. Tied weights that the safetensors package stored
-/// once are found under both names. Float weights may be F32, F16, BF16 or F64, and are converted to float32. Throws
-/// Error (bad_file, io_error; invalid_argument for options), std::system_error if a thread cannot be started.
+/// between them. Layers are recognized by their tensors: X.weight_ih_l0... is an LSTM, GRU or RNN named X, by its rows
+/// for each hidden unit (X.weight_ih... a cell), X.weight [N, K] a Linear, or an Embedding where sizes or its name
+/// ("emb") show that. A layer whose tensors have no prefix (the state dict of a lone module) is named after its kind.
+/// `module.`, `_orig_mod.` and `model.` (DataParallel, torch.compile, Lightning) are left out of the names where every
+/// name begins with them; an architecture may name layers with or without them. Tied weights that the safetensors
+/// package stored once are found under both names. Float weights may be F32, F16, BF16 or F64, and are converted to
+/// float32. Throws Error (bad_file, io_error; invalid_argument for options), std::system_error if a thread cannot be
+/// started.
 ///
 ///     LoadOptions options;
 ///     options.architecture = R"([{"name": "lstm", "kind": "lstm"}, {"name": "act", "kind": "relu"}, {"name": "fc",

@@ -20,7 +20,7 @@ enum class Slot {
   staged_h,
   h_scales,
   h,
-  c,
+  state,
   staged_unprojected_h,
   unprojected_h_scales,
   unprojected_h,

@@ -23,19 +23,19 @@ double exp_of(double y) noexcept {
   return sum * power;
 }
 
-float sigmoid(float x) noexcept {
+}  // namespace
+
+float torch_sigmoid(float x) noexcept {
   if (!(std::fabs(x) < 64.0f)) return x != x ? x : x > 0 ? 1.0f : 0.0f;
   return 1.0f / (1.0f + static_cast<float>(exp_of(-static_cast<double>(x))));  // with PyTorch's three roundings
 }
 
-float tanh(float x) noexcept {
+float torch_tanh(float x) noexcept {
   if (!(std::fabs(x) < 32.0f)) return x != x ? x : x > 0 ? 1.0f : -1.0f;
   if (std::fabs(x) < 0x1p-12f) return x;  // x^3 / 3 is below half a unit of the last place
   const double e = exp_of(-2.0 * static_cast<double>(x));
   return static_cast<float>((1.0 - e) / (1.0 + e));
 }
-
-}  // namespace
 
 TensorQuantizer torch_quantizer(RowRange range, int activation_bits) {
   if (range.lo != range.lo) return {{__builtin_nanf(""), 0}, 0.0f, activation_bits == 7};
@@ -88,11 +88,11 @@ void torch_stage(const Kernels& kernels, const FloatRows& x, const TensorQuantiz
 
 namespace {
 
-/// qnnpack: sum * (sx * sw) + bias. onednn: (sum + bias / s) * s, with s from the inverse scales it keeps.
+/// qnnpack: sum * (sx * sw) + bias. onednn: (sum + bias * k) * (1 / k), with k from the inverse scales it keeps.
 float dequantize(float sum, const TensorQuantizer& q, float weight_scale, float bias) noexcept {
   if (!q.seven_bits) return sum * (q.scale.scale * weight_scale) + bias;
-  const float scale = 1.0f / (q.inverse * (1.0f / weight_scale));
-  return (sum + bias / scale) * scale;
+  const float k = q.inverse * (1.0f / weight_scale);
+  return (sum + bias * k) * (1.0f / k);
 }
 
 }  // namespace
@@ -107,23 +107,8 @@ void torch_dequantize(float* y, std::size_t rows, std::size_t n, const TensorQua
   }
 }
 
-void torch_lstm_step(const TorchGates& x, const TorchGates& h, std::size_t rows, std::size_t units, std::size_t w,
-                     float* c, std::size_t c_stride, float* out, std::size_t out_stride) {
-  for (std::size_t row = 0; row < rows; ++row) {
-    for (std::size_t u = 0; u < units; ++u) {
-      const auto gate = [&](std::size_t j) {
-        const std::size_t n = gate_channel(static_cast<std::uint32_t>(w), 4, j, u);
-        const auto part = [&](const TorchGates& g) {
-          return dequantize(g.sums[row * g.stride + n], g.quantizer, g.weight_scales[n], g.bias[n]);
-        };
-        return part(h) + part(x);
-      };
-      const float i = sigmoid(gate(0)), f = sigmoid(gate(1)), g = tanh(gate(2)), o = sigmoid(gate(3));
-      float& cell = c[row * c_stride + u];
-      cell = f * cell + i * g;
-      out[row * out_stride + u] = o * tanh(cell);
-    }
-  }
+float TorchGates::at(std::size_t row, std::size_t channel) const noexcept {
+  return dequantize(sums[row * stride + channel], quantizer, weight_scales[channel], bias[channel]);
 }
 
 }  // namespace bytegate::detail

@@ -37,10 +37,13 @@ struct TorchGates {
   TensorQuantizer quantizer;
   const float* weight_scales;
   const float* bias;
+
+  /// The product with its bias.
+  float at(std::size_t row, std::size_t channel) const noexcept;
 };
 
-/// c and h (`out`) of `rows` rows; `w` units a panel.
-void torch_lstm_step(const TorchGates& x, const TorchGates& h, std::size_t rows, std::size_t units, std::size_t w,
-                     float* c, std::size_t c_stride, float* out, std::size_t out_stride);
+/// PyTorch's functions.
+float torch_sigmoid(float x) noexcept;
+float torch_tanh(float x) noexcept;
 
 }  // namespace bytegate::detail

@@ -19,7 +19,8 @@ std::size_t chunk_steps(const ForwardCall& call, const PackedCell& cell) {
   return std::clamp<std::size_t>(rows / call.batch(), 1, std::max<std::size_t>(call.steps, 1));
 }
 
-std::size_t hidden_units(const PackedCell& cell) { return cell.hh.panels() * panel_units(cell.hh.kernels().layout); }
+/// Of a recurrent layer, padded to whole panels.
+std::size_t hidden_units(const ForwardCall& call) { return round_up(call.hidden(), panel_units(call.kernels.layout)); }
 
 bool is_torch(const ForwardCall& call) { return call.scheme && call.scheme->is_torch(); }
 
@@ -32,15 +33,15 @@ StagedRows staged_rows(WorkspaceImpl& workspace, Slot data, Slot scales, std::si
 /// The buffers of one layer and direction.
 struct Buffers {
   RowRange* ranges;
-  float *h, *c, *gates, *unprojected_h = nullptr, *torch_sums = nullptr, *scratch_row = nullptr;
+  float *h, *state = nullptr, *gates, *unprojected_h = nullptr, *torch_sums = nullptr, *scratch_row = nullptr;
   StagedRows input, h_rows, unprojected_h_rows{};
 
   Buffers(const ForwardCall& call, const PackedCell& cell, const CellSequences& sequences) {
     WorkspaceImpl& w = call.workspace;
-    const std::size_t batch = call.batch(), units = hidden_units(cell), chunk = chunk_steps(call, cell);
+    const std::size_t batch = call.batch(), units = hidden_units(call), chunk = chunk_steps(call, cell);
     ranges = w.get<RowRange>(Slot::ranges, batch);
     h = w.get<float>(Slot::h, batch * call.out_size());
-    c = w.get<float>(Slot::c, batch * units);
+    if (call.kind.carried != Carried::nothing) state = w.get<float>(Slot::state, batch * units);
     gates = w.get<float>(Slot::gates, chunk * batch * cell.ih.channels());
     const std::size_t input_rows = (sequences.stage_whole_input ? call.steps : chunk) * batch;
     input = staged_rows(w, Slot::staged_input, Slot::input_scales, input_rows, cell.ih);
@@ -83,14 +84,14 @@ CellForward::CellForward(const ForwardCall& call, const ThreadTeam& team, const 
       team_(team),
       cell_(cell),
       sequences_(sequences),
-      panels_(split_range(cell.hh.panels(), team.index, team.count)),
+      panels_(split_range(hidden_units(call) / panel_units(call.kernels.layout), team.index, team.count)),
       input_quantizer_(call.kernels, call.scheme) {
   const Buffers buffers(call, cell, sequences);  // reserved: nothing is allocated
   staged_h_ = buffers.h_rows;
   staged_unprojected_h_ = buffers.unprojected_h_rows;
   ranges_ = buffers.ranges;
   h_ = buffers.h;
-  c_ = buffers.c;
+  state_ = buffers.state;
   unprojected_h_ = buffers.unprojected_h;
   scratch_row_ = buffers.scratch_row;
   torch_sums_ = buffers.torch_sums;
@@ -102,7 +103,7 @@ void CellForward::reserve(const ForwardCall& call, const PackedCell& cell, const
   [[maybe_unused]] const Buffers buffers(call, cell, sequences);
 }
 
-std::size_t CellForward::padded_units() const noexcept { return hidden_units(cell_); }
+std::size_t CellForward::padded_units() const noexcept { return hidden_units(call_); }
 
 void CellForward::share_input(const CellForward& other) {
   input_ = other.input_;
@@ -133,28 +134,36 @@ void CellForward::stage_input(std::size_t first, std::size_t last) {
   });
 }
 
-/// h and c as the caller passes them, rows in the call's order.
+/// h and the carried state as the caller passes them, rows in the call's order.
 void CellForward::load_state(const RecurrentArgs& args, std::size_t index) {
   const std::size_t batch = call_.batch(), out = call_.out_size(), hidden = call_.hidden(), units = padded_units();
-  std::memset(c_, 0, batch * units * sizeof(float));
+  const Carried carried = call_.kind.carried;
+  const float* from = carried == Carried::c ? args.c0.data : carried == Carried::h ? args.h0.data : nullptr;
+  if (state_) std::memset(state_, 0, batch * units * sizeof(float));
   std::memset(h_, 0, batch * out * sizeof(float));
   for (std::size_t row = 0; row < batch; ++row) {
     const std::size_t b = call_.state_row(index, row);
     if (args.h0.data) std::memcpy(h_ + row * out, args.h0.data + b * out, out * sizeof(float));
-    if (args.c0.data) std::memcpy(c_ + row * units, args.c0.data + b * hidden, hidden * sizeof(float));
+    if (from) std::memcpy(state_ + row * units, from + b * hidden, hidden * sizeof(float));
   }
   if (call_.steps == 0 || !call_.scheme) return;
-  const FloatRows h{h_, out, batch, out}, c{c_, units, batch, hidden};
-  call_.kernels.find_ranges(&c, ranges_);
-  // NaN or infinity anywhere in a row's c makes the whole row NaN from the first step on: its h gets the NaN scale.
-  for (std::size_t row = 0; row < batch; ++row) {
-    if (ranges_[row].lo != ranges_[row].lo) h_[row * out] = __builtin_nanf("");
+  if (carried == Carried::c) {
+    // NaN or infinity anywhere in a row's c makes the whole row NaN from the first step on: its h gets the NaN scale.
+    const FloatRows c{state_, units, batch, hidden};
+    call_.kernels.find_ranges(&c, ranges_);
+    for (std::size_t row = 0; row < batch; ++row) {
+      if (ranges_[row].lo != ranges_[row].lo) h_[row * out] = __builtin_nanf("");
+    }
   }
+  const FloatRows h{h_, out, batch, out};
   call_.kernels.find_ranges(&h, ranges_);
 }
 
 void CellForward::run(const RecurrentArgs& args, std::size_t index) {
   const std::size_t steps = call_.steps, chunk = chunk_steps(call_, cell_), gates_stride = cell_.ih.channels();
+  // The panels of the input product, of 4 vectors of channels, that hold the gates of this thread's units.
+  const std::size_t gates = call_.kind.gates();
+  const Range input{panels_.begin * gates / 4, (panels_.end * gates + 3) / 4};
   const bool reverse = sequences_.reverse, whole = sequences_.stage_whole_input;
   if (!input_is_staged_) {
     if (input_quantizer_.per_tensor()) input_quantizer_.fit(find_input_range());
@@ -176,7 +185,7 @@ void CellForward::run(const RecurrentArgs& args, std::size_t index) {
     staged_row = reverse ? offset : offset + rows;
     const StagedRows part{static_cast<std::byte*>(input_.data) + offset * input_.stride, input_.stride,
                           input_.scales + offset, rows};
-    const GemmArgs product{part, cell_.ih.view(), gates_, gates_stride, gates_stride, panels_.begin, panels_.end, 0};
+    const GemmArgs product{part, cell_.ih.view(), gates_, gates_stride, gates_stride, input.begin, input.end, 0};
     call_.kernels.gemm(&product);
 
     std::size_t row = reverse ? rows : 0;
@@ -209,7 +218,7 @@ void CellForward::store_state(const RecurrentArgs& args, std::size_t index) cons
       std::memcpy(args.hn.data + b * out, h, out * sizeof(float));
     }
     if (args.cn.data && first < last) {
-      const float* c = c_ + row * padded_units();
+      const float* c = state_ + row * padded_units();
       std::memcpy(args.cn.data + b * hidden + first, c + first, (last - first) * sizeof(float));
     }
   }

@@ -32,10 +32,11 @@ class CellForward {
   void run(const RecurrentArgs& args, std::size_t index);
 
  protected:
-  /// After h_ and c_ have been set from the caller's state.
+  /// After h_ and state_ have been set from the caller's state.
   virtual void begin() = 0;
-  /// One step: h and c of the first `active` rows from `gates`, their input product. Ends with h in the output.
-  virtual void step(std::size_t t, std::size_t active, const float* gates) = 0;
+  /// One step: state and h of the first `active` rows from `gates`, their input product, which it may overwrite. Ends
+  /// with h in the output.
+  virtual void step(std::size_t t, std::size_t active, float* gates) = 0;
   /// Whether `step` writes h straight into the output, where the next step finds it.
   virtual bool writes_output_in_place() const noexcept = 0;
 
@@ -54,7 +55,7 @@ class CellForward {
   StagedRows staged_h_{}, staged_unprojected_h_{};
   RowRange* ranges_ = nullptr;      ///< [batch] of h
   float* h_ = nullptr;              ///< [batch, out_size], rows in the call's order
-  float* c_ = nullptr;              ///< [batch, padded units]
+  float* state_ = nullptr;          ///< [batch, padded units] what the kind carries: c or h; null if nothing
   float* unprojected_h_ = nullptr;  ///< [batch, padded units]; null without a projection
   float* scratch_row_ = nullptr;    ///< for ActivationQuantizer::stage
   float* torch_sums_ = nullptr;     ///< [batch, padded channels]; null but for a torch scheme
@@ -74,21 +75,28 @@ class CellForward {
 class KernelCellForward final : public CellForward {
  public:
   KernelCellForward(const ForwardCall& call, const ThreadTeam& team, const PackedCell& cell,
-                    const CellSequences& sequences, Cell kind)
-      : CellForward(call, team, cell, sequences),
-        quantizer_(call.kernels, call.scheme),
-        step_kernel_(call.kernels.recurrent_step[static_cast<std::size_t>(kind)]) {}
+                    const CellSequences& sequences);
 
  private:
+  /// A kernel, and the rows of weight_hh that it multiplies. A step is one or two of them, the second on what the first
+  /// returned.
+  struct Phase {
+    Cell cell;
+    const PackedWeights* weights;
+  };
+
   void begin() override;
-  void step(std::size_t t, std::size_t active, const float* gates) override;
+  void step(std::size_t t, std::size_t active, float* gates) override;
   bool writes_output_in_place() const noexcept override { return !call_.permuted(); }
 
-  void merge_team_ranges(std::size_t t, std::size_t active);
+  void run_phase(const Phase& phase, std::size_t t, std::size_t active, float* gates, float* h, std::size_t h_stride);
+  void merge_team_ranges(std::size_t active);
   void project(std::size_t active, float* h, std::size_t h_stride);
 
   ActivationQuantizer quantizer_;
-  void (*step_kernel_)(const RecurrentStepArgs* args);
+  Phase phases_[2];
+  std::size_t phase_count_;
+  std::size_t kernel_calls_ = 0;
 };
 
 /// Steps in PyTorch's arithmetic (layers/quant/torch_arithmetic.h), for the torch schemes. Made for agreement, not for
@@ -101,7 +109,7 @@ class TorchCellForward final : public CellForward {
 
  private:
   void begin() override {}  // load_state found the ranges; each step stages the h that it reads
-  void step(std::size_t t, std::size_t active, const float* gates) override;
+  void step(std::size_t t, std::size_t active, float* gates) override;
   bool writes_output_in_place() const noexcept override { return false; }
 
   /// Stages rows with one scale for all of them, found from ranges_.

@@ -3,24 +3,49 @@
 
 namespace bytegate::detail {
 
+KernelCellForward::KernelCellForward(const ForwardCall& call, const ThreadTeam& team, const PackedCell& cell,
+                                     const CellSequences& sequences)
+    : CellForward(call, team, cell, sequences),
+      quantizer_(call.kernels, call.scheme),
+      phases_{{cell.candidate ? Cell::gru_reset : call.kind.cell, &cell.hh},
+              {Cell::gru_candidate, cell.candidate ? &*cell.candidate : nullptr}},
+      phase_count_(cell.candidate ? 2 : 1) {}
+
 void KernelCellForward::begin() {
   const FloatRows h{h_, call_.out_size(), call_.batch(), call_.out_size()};
   quantizer_.stage(h, call_.scheme ? ranges_ : nullptr, staged_h_, scratch_row_);
 }
 
-void KernelCellForward::step(std::size_t t, std::size_t active, const float* gates) {
-  const std::size_t out = call_.out_size(), units = padded_units();
-  const bool in_place = writes_output_in_place(), quantized = call_.scheme.has_value();
+void KernelCellForward::step(std::size_t t, std::size_t active, float* gates) {
+  const std::size_t out = call_.out_size();
+  const bool in_place = writes_output_in_place();
   float* h = in_place ? sequences_.y.row(t, call_.batch_index(0)) : h_;
   const std::size_t h_stride = in_place ? sequences_.y.batch : out;
+  const FloatRows rows{h, h_stride, active, out};
+  const RowRange* ranges = call_.scheme && !projected() ? ranges_ : nullptr;
   staged_h_.rows = active;
+  run_phase(phases_[0], t, active, gates, h, h_stride);
+  if (phase_count_ == 2) {  // r * h is in the place of h
+    quantizer_.stage(rows, ranges, staged_h_, scratch_row_);
+    team_.wait();  // until all threads have read it
+    run_phase(phases_[1], t, active, gates, h, h_stride);
+  }
+  if (projected()) project(active, h, h_stride);
+  if (!in_place) store_output(t, active);
+  if (is_last_step(t)) return;
+  quantizer_.stage(rows, ranges, staged_h_, scratch_row_);
+}
+
+void KernelCellForward::run_phase(const Phase& phase, std::size_t t, std::size_t active, float* gates, float* h,
+                                  std::size_t h_stride) {
+  const std::size_t units = padded_units();
   RowRange* ranges = nullptr;
-  if (quantized) ranges = team_.count == 1 ? ranges_ : team_.part_ranges(t, team_.index, call_.batch());
+  if (call_.scheme) ranges = team_.count == 1 ? ranges_ : team_.part_ranges(kernel_calls_, team_.index, call_.batch());
   const RecurrentStepArgs args{staged_h_,
-                               cell_.hh.view(),
+                               phase.weights->view(),
                                gates,
                                cell_.ih.channels(),
-                               c_,
+                               state_,
                                units,
                                projected() ? unprojected_h_ : h,
                                projected() ? units : h_stride,
@@ -28,24 +53,21 @@ void KernelCellForward::step(std::size_t t, std::size_t active, const float* gat
                                ranges,
                                panels_.begin,
                                panels_.end,
-                               static_cast<std::uint32_t>(t % 2)};
-  step_kernel_(&args);
+                               static_cast<std::uint32_t>(t % 2),
+                               call_.config.nonlinearity == Nonlinearity::relu};
+  call_.kernels.recurrent_step[static_cast<std::size_t>(phase.cell)](&args);
   if (team_.count > 1) {
     team_.wait();
-    if (quantized) merge_team_ranges(t, active);
+    if (call_.scheme) merge_team_ranges(active);
   }
-  if (projected()) project(active, h, h_stride);
-  if (!in_place) store_output(t, active);
-  if (is_last_step(t)) return;
-  const FloatRows next{h, h_stride, active, out};
-  quantizer_.stage(next, quantized && !projected() ? ranges_ : nullptr, staged_h_, scratch_row_);
+  ++kernel_calls_;
 }
 
-void KernelCellForward::merge_team_ranges(std::size_t t, std::size_t active) {
+void KernelCellForward::merge_team_ranges(std::size_t active) {
   for (std::size_t row = 0; row < active; ++row) {
     RowRange range{0, 0};
     for (std::size_t thread = 0; thread < team_.count; ++thread) {
-      range = merge(range, team_.part_ranges(t, thread, call_.batch())[row]);
+      range = merge(range, team_.part_ranges(kernel_calls_, thread, call_.batch())[row]);
     }
     ranges_[row] = range;
   }
@@ -60,7 +82,7 @@ void KernelCellForward::project(std::size_t active, float* h, std::size_t h_stri
   call_.kernels.gemm(&product);
 }
 
-void TorchCellForward::step(std::size_t t, std::size_t active, const float* gates) {
+void TorchCellForward::step(std::size_t t, std::size_t active, float* gates) {
   const std::size_t out = call_.out_size(), units = padded_units(), stride = cell_.hh.channels();
   const TensorQuantizer h_quantizer = stage(h_, out, out, active, staged_h_);
   const GemmArgs recurrent{staged_h_, cell_.hh.view(), torch_sums_, stride, stride, 0, cell_.hh.panels(), 0};
@@ -69,7 +91,8 @@ void TorchCellForward::step(std::size_t t, std::size_t active, const float* gate
   const TorchGates h{torch_sums_, stride, h_quantizer, cell_.hh.scales(), cell_.hh.bias()};
   float* to = projected() ? unprojected_h_ : h_;
   const std::size_t to_stride = projected() ? units : out;
-  torch_lstm_step(x, h, active, call_.hidden(), panel_units(call_.kernels.layout), c_, units, to, to_stride);
+  call_.kind.torch_step({x, h, active, call_.hidden(), panel_units(call_.kernels.layout), state_, units, to, to_stride,
+                         call_.config.nonlinearity == Nonlinearity::relu});
   find_ranges(to, to_stride, call_.hidden(), active);
   if (projected()) {
     const TensorQuantizer quantizer = stage(unprojected_h_, units, call_.hidden(), active, staged_unprojected_h_);

@@ -1,13 +1,14 @@
 // One call of a recurrent layer, as its threads see it.
 #pragma once
 
-#include <bytegate/layers.h>
+#include <bytegate/recurrent.h>
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 
 #include "layers/core/workspace_impl.h"
+#include "layers/recurrent/recurrent_kind.h"
 
 namespace bytegate::detail {
 
@@ -37,6 +38,7 @@ struct BatchRows {
 
 /// What stays the same during one call on one thread.
 struct ForwardCall {
+  const RecurrentKind& kind;
   const RecurrentConfig& config;
   const Kernels& kernels;
   const std::optional<Scheme>& scheme;
@@ -71,10 +73,10 @@ struct ThreadTeam {
   std::size_t count = 1;
   std::size_t index = 0;
   Barrier* barrier = nullptr;
-  RowRange* ranges = nullptr;  ///< [2, count, batch]: of each thread's part of h, at even and odd steps
+  RowRange* ranges = nullptr;  ///< [2, count, batch]: of each thread's part of h, in even and odd kernel calls
 
-  RowRange* part_ranges(std::size_t step, std::size_t thread, std::size_t batch) const noexcept {
-    return ranges + ((step % 2) * count + thread) * batch;
+  RowRange* part_ranges(std::size_t call, std::size_t thread, std::size_t batch) const noexcept {
+    return ranges + ((call % 2) * count + thread) * batch;
   }
   void wait() const noexcept {
     if (count > 1) barrier->wait();

@@ -111,25 +111,24 @@ void run_cells(const ForwardCall& call, const ThreadTeam& team, const std::vecto
 void RecurrentCore::forward(ConstTensorView x, TensorView y, const RecurrentArgs& args,
                             WorkspaceImpl& workspace) const {
   check_call(x, y, args);
-  const bool batched = x.shape.rank() == 3, batch_first = batched && config_.batch_first;
-  const auto steps = static_cast<std::size_t>(x.shape[batch_first ? 1 : 0]);
-  const auto batch = batched ? static_cast<std::size_t>(x.shape[batch_first ? 0 : 1]) : 1;
+  const auto steps = static_cast<std::size_t>(this->steps(x.shape)),
+             batch = static_cast<std::size_t>(this->batch(x.shape));
   if (batch == 0) return;
   const FloatEnvironment environment;
   const auto sequence = [&](float* data, std::int64_t width) {
     const auto features = static_cast<std::size_t>(width);
-    return batch_first ? SequenceView{data, features, steps * features}
-                       : SequenceView{data, batch * features, features};
+    return batch_first(x.shape) ? SequenceView{data, features, steps * features}
+                                : SequenceView{data, batch * features, features};
   };
   const SequenceView input = sequence(const_cast<float*>(x.data), x.shape.back());  // is only read
   const SequenceView output = sequence(y.data, y.shape.back());
 
   const BatchRows all_rows = order_rows(args.lengths, batch, steps, workspace);
-  const ForwardCall whole{config_, *kernels_, scheme_, workspace, all_rows, steps, batch};
-  const Plan plan = make_plan(whole, cell_gates(cell_), workspace.usable_threads(), cells_[0].hh.panels());
+  const ForwardCall whole{kind_, config_, *kernels_, scheme_, workspace, all_rows, steps, batch};
+  const Plan plan = make_plan(whole, kind_.gates(), workspace.usable_threads(), cells_[0].hh.panels());
   const auto call_of_thread = [&](std::size_t i) {
     const BatchRows rows = plan.by_rows ? part_of_rows(all_rows, i, plan.threads) : all_rows;
-    return ForwardCall{config_, *kernels_, scheme_, workspace.of_thread(i), rows, steps, batch};
+    return ForwardCall{kind_, config_, *kernels_, scheme_, workspace.of_thread(i), rows, steps, batch};
   };
   // Buffers first, where a failure can be thrown and nothing has been written.
   RowRange* team_ranges = workspace.get<RowRange>(Slot::team_ranges, 2 * plan.threads * batch);
@@ -152,8 +151,7 @@ void RecurrentCore::forward(ConstTensorView x, TensorView y, const RecurrentArgs
     if (scheme_ && scheme_->is_torch()) {
       run_cells(call, team, cells_, input, output, args, [](const auto&... a) { return TorchCellForward(a...); });
     } else {
-      run_cells(call, team, cells_, input, output, args,
-                [&](const auto&... a) { return KernelCellForward(a..., cell_); });
+      run_cells(call, team, cells_, input, output, args, [](const auto&... a) { return KernelCellForward(a...); });
     }
   });
 }

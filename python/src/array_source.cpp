@@ -94,6 +94,16 @@ bool ArraySource::flag(const char* field, bool by_default) {
   return value ? *value : by_default;
 }
 
+std::size_t ArraySource::choice(const char* field, std::span<const std::string_view> accepted) {
+  const auto* value = stated<std::string>(field, "a word");
+  if (!value) return 0;
+  const auto found = std::ranges::find(accepted, *value);
+  if (found != accepted.end()) return static_cast<std::size_t>(found - accepted.begin());
+  std::string words;
+  for (const std::string_view word : accepted) detail::append_text(words, {words.empty() ? "" : ", ", word});
+  LayerSource::fail({"has the ", field, " ", detail::TextPart::quoted(*value), "; accepted are ", words});
+}
+
 double ArraySource::number(const char* field, double by_default) {
   taken_.insert(field);
   const auto found = fields_.find(field);

@@ -31,6 +31,7 @@ class ArraySource final : public LayerSource {
   std::int64_t size(const char* field, std::int64_t by_default, std::int64_t shown) override;
   bool flag(const char* field, bool by_default, const std::string& tensor) override;
   bool flag(const char* field, bool by_default) override;
+  std::size_t choice(const char* field, std::span<const std::string_view> accepted) override;
   double number(const char* field, double by_default) override;
   std::vector<std::int64_t> list(const char* field) override;
   void ignore(const char* field) override { taken_.insert(field); }

@@ -110,10 +110,14 @@ LayerState to_state(const py::object& given, const std::vector<Shape>& shapes) {
 
 void forward_ragged(const Layer& layer, const ConstTensorView& x, const TensorView& y, Workspace& workspace,
                     LayerState& state, std::span<const std::int64_t> lengths) {
-  const auto* lstm = dynamic_cast<const LSTM*>(&layer);
-  if (!lstm) throw Error(ErrorCode::invalid_argument, "this layer takes no lengths");
-  const LSTMArgs args{state[0].view(), state[1].view(), state[0].view(), state[1].view(), lengths};
-  lstm->forward(x, y, args, workspace);
+  const auto* recurrent = dynamic_cast<const RecurrentLayer*>(&layer);
+  if (!recurrent) throw Error(ErrorCode::invalid_argument, "this layer takes no lengths");
+  RecurrentArgs args{state[0].view(), {}, state[0].view(), {}, lengths};
+  if (state.size() > 1) {
+    args.c0 = state[1].view();
+    args.cn = state[1].view();
+  }
+  recurrent->forward(x, y, args, workspace);
 }
 
 py::tuple run_with_state(const BoundLayer& self, const py::object& input, const py::object& given,

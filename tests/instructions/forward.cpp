@@ -41,7 +41,7 @@ void run_linear(std::int64_t m, std::int64_t k, std::int64_t n, const Backend& b
 
 void run_lstm(const LSTMConfig& config, std::int64_t steps, std::int64_t batch, const Backend& backend) {
   const std::int64_t gates = 4 * config.hidden_size;
-  std::vector<LSTMCell> cells;
+  std::vector<RecurrentWeights> cells;
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
     const auto seed = static_cast<unsigned>(10 * layer);
     cells.push_back({random_tensor({gates, config.layer_input_size(layer)}, seed + 1),

@@ -31,7 +31,7 @@ LSTMConfig config_of(std::int64_t hidden) {
   return config;
 }
 
-std::vector<LSTMCell> cells_of(const LSTMConfig& config) {
+std::vector<RecurrentWeights> cells_of(const LSTMConfig& config) {
   const std::int64_t gates = 4 * config.hidden_size;
   const auto count = static_cast<std::size_t>(gates * config.hidden_size);
   const QuantizedWeight weight{gates, config.hidden_size, std::vector<std::int8_t>(count, 3),

@@ -12,18 +12,37 @@ std::vector<LstmKind> lstm_kinds() {
           {"torch_per_channel_7bit", true, Scheme::torch(true, 7)}};
 }
 
+std::vector<LstmKind> lstm_kinds(const LstmCase& c) {
+  std::vector<LstmKind> kinds = lstm_kinds();
+  const bool torch = c.layer != Cell::gru || (c.config.reset_after && c.config.nonlinearity == Nonlinearity::tanh);
+  if (!torch) kinds.resize(2);
+  return kinds;
+}
+
+namespace {
+
+template <class L>
+std::shared_ptr<const RecurrentLayer> make_layer(const LstmCase& c, const LstmKind& kind, const Backend& backend) {
+  L layer(c.config, to_cells(c.cells), &backend);
+  if (kind.quantized) layer = L::from_float(layer, kind.scheme);
+  return std::make_shared<const L>(std::move(layer));
+}
+
+}  // namespace
+
 AnyLstm::AnyLstm(const LstmCase& c, const LstmKind& kind, const Backend& backend) {
-  const LSTM layer(c.config, to_cells(c.cells), &backend);
-  layer_.push_back(kind.quantized ? LSTM::from_float(layer, kind.scheme) : layer);
-  if (&layer_[0].backend() != &backend) throw std::logic_error("another backend ran");
+  if (c.layer == Cell::lstm) layer_ = make_layer<LSTM>(c, kind, backend);
+  if (c.layer == Cell::gru) layer_ = make_layer<GRU>(c, kind, backend);
+  if (c.layer == Cell::rnn) layer_ = make_layer<RNN>(c, kind, backend);
+  if (&layer_->backend() != &backend) throw std::logic_error("another backend ran");
 }
 
 LSTMResult AnyLstm::forward(const Tensor& x, const LSTMState* state, std::span<const std::int64_t> lengths) const {
-  return layer_[0].forward(x, state, lengths);
+  return layer_->forward(x, state, lengths);
 }
 
 void AnyLstm::forward(ConstTensorView x, TensorView y, const LSTMArgs& args, Workspace& workspace) const {
-  layer_[0].forward(x, y, args, workspace);
+  layer_->forward(x, y, args, workspace);
 }
 
 LSTMResult run(const LstmCase& c, const LstmKind& kind, const Backend& backend) {
@@ -45,6 +64,7 @@ Tensor take_row(const Tensor& sequence, bool batch_first, std::int64_t b, std::i
 
 LSTMState take_state(const LSTMState& state, std::int64_t b) {
   const auto take = [&](const Tensor& tensor) {
+    if (tensor.shape.rank() == 0) return Tensor();  // a layer without c
     const bool batched = tensor.shape.rank() == 3;
     const std::int64_t states = tensor.shape[0], batch = batched ? tensor.shape[1] : 1, width = tensor.shape.back();
     Tensor row(Shape{states, width});

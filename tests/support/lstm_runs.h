@@ -16,6 +16,8 @@ struct LstmKind {
 
 /// float, per_row, and PyTorch's schemes, in this order.
 std::vector<LstmKind> lstm_kinds();
+/// Those that the case's layer has: PyTorch's schemes are for PyTorch's layers.
+std::vector<LstmKind> lstm_kinds(const LstmCase& c);
 
 /// The layer of a case on a backend, float or quantized.
 class AnyLstm {
@@ -26,7 +28,7 @@ class AnyLstm {
   void forward(ConstTensorView x, TensorView y, const LSTMArgs& args, Workspace& workspace) const;
 
  private:
-  std::vector<LSTM> layer_;  ///< one
+  std::shared_ptr<const RecurrentLayer> layer_;
 };
 
 /// The whole case in one call.

@@ -111,19 +111,21 @@ class Matrix {
 double sigmoid(double x) { return 1 / (1 + std::exp(-x)); }
 
 /// One layer and direction, one sequence.
-struct Cell {
+struct PlainCell {
   Matrix ih, hh;
-  Vector bias;
+  Vector bias_ih, bias_hh;
   std::vector<Matrix> hr;  ///< one or none
 
-  Cell(const FloatCell& cell, Arithmetic a)
-      : ih(cell.weight_ih, a), hh(cell.weight_hh, a), bias(to_doubles(cell.bias_ih.data)) {
-    for (std::size_t i = 0; i < bias.size(); ++i) bias[i] += cell.bias_hh.data[i];
+  PlainCell(const FloatCell& cell, Arithmetic a)
+      : ih(cell.weight_ih, a),
+        hh(cell.weight_hh, a),
+        bias_ih(to_doubles(cell.bias_ih.data)),
+        bias_hh(to_doubles(cell.bias_hh.data)) {
     if (!cell.weight_hr.data.empty()) hr.emplace_back(cell.weight_hr, a);
   }
 
-  void step(const Vector& x, Vector& h, Vector& c) const {
-    const Vector gates = hh.times(h, ih.times(x, bias));
+  void lstm(const Vector& x, Vector& h, Vector& c) const {
+    const Vector gates = sum(ih.times(x, bias_ih), hh.times(h, bias_hh));
     const std::size_t n = c.size();
     Vector m(n);
     for (std::size_t u = 0; u < n; ++u) {
@@ -131,6 +133,43 @@ struct Cell {
       m[u] = sigmoid(gates[3 * n + u]) * std::tanh(c[u]);
     }
     h = hr.empty() ? m : hr[0].times(m, {});
+  }
+
+  void gru(const RecurrentConfig& config, const Vector& x, Vector& h) const {
+    const std::size_t n = h.size();
+    const Vector of_x = ih.times(x, bias_ih), of_h = hh.times(h, bias_hh);
+    Vector r(n), z(n), reset_h(n);
+    for (std::size_t u = 0; u < n; ++u) {
+      r[u] = sigmoid(of_x[u] + of_h[u]);
+      z[u] = sigmoid(of_x[n + u] + of_h[n + u]);
+      reset_h[u] = r[u] * h[u];
+    }
+    const Vector of_reset_h = config.reset_after ? Vector() : hh.times(reset_h, bias_hh);
+    for (std::size_t u = 0; u < n; ++u) {
+      const double recurrent = config.reset_after ? r[u] * of_h[2 * n + u] : of_reset_h[2 * n + u];
+      const double candidate = act(config, of_x[2 * n + u] + recurrent);
+      h[u] = (1 - z[u]) * candidate + z[u] * h[u];
+    }
+  }
+
+  void rnn(const RecurrentConfig& config, const Vector& x, Vector& h) const {
+    h = sum(ih.times(x, bias_ih), hh.times(h, bias_hh));
+    for (double& v : h) v = act(config, v);
+  }
+
+  void step(Cell layer, const RecurrentConfig& config, const Vector& x, Vector& h, Vector& c) const {
+    if (layer == Cell::lstm) return lstm(x, h, c);
+    if (layer == Cell::gru) return gru(config, x, h);
+    rnn(config, x, h);
+  }
+
+ private:
+  static Vector sum(Vector a, const Vector& b) {
+    for (std::size_t i = 0; i < a.size(); ++i) a[i] += b[i];
+    return a;
+  }
+  static double act(const RecurrentConfig& config, double v) {
+    return config.nonlinearity == Nonlinearity::relu ? std::max(v, 0.0) : std::tanh(v);
   }
 };
 
@@ -159,8 +198,8 @@ Tensor linear(const Linear& layer, const Tensor& x, Arithmetic arithmetic) {
   return y;
 }
 
-LSTMResult lstm(const LSTMConfig& config, const std::vector<FloatCell>& cells, const Tensor& x, const LSTMState* state,
-                std::span<const std::int64_t> lengths, Arithmetic arithmetic) {
+LSTMResult recurrent(Cell layer, const RecurrentConfig& config, const std::vector<FloatCell>& cells, const Tensor& x,
+                     const RecurrentState* state, std::span<const std::int64_t> lengths, Arithmetic arithmetic) {
   const bool batched = x.shape.rank() == 3, batch_first = batched && config.batch_first;
   const auto steps = static_cast<std::size_t>(x.shape[batch_first ? 1 : 0]);
   const auto batch = static_cast<std::size_t>(batched ? x.shape[batch_first ? 0 : 1] : 1);
@@ -173,8 +212,9 @@ LSTMResult lstm(const LSTMConfig& config, const std::vector<FloatCell>& cells, c
     return batched ? Shape{states, static_cast<std::int64_t>(batch), size} : Shape{states, size};
   };
   LSTMResult result{Tensor(x.shape.with_back(config.directions() * config.output_size())),
-                    {Tensor(state_shape(config.output_size())), Tensor(state_shape(config.hidden_size))}};
-  std::vector<Cell> plain;
+                    {Tensor(state_shape(config.output_size())),
+                     layer == Cell::lstm ? Tensor(state_shape(config.hidden_size)) : Tensor()}};
+  std::vector<PlainCell> plain;
   for (const auto& cell : cells) plain.emplace_back(cell, arithmetic);
 
   for (std::size_t b = 0; b < batch; ++b) {
@@ -187,14 +227,14 @@ LSTMResult lstm(const LSTMConfig& config, const std::vector<FloatCell>& cells, c
       for (std::size_t d = 0; d < directions; ++d) {
         const std::size_t at = (index + d) * batch + b;
         Vector h = state ? to_doubles(part(state->h, at, out)) : Vector(out);
-        Vector c = state ? to_doubles(part(state->c, at, hidden)) : Vector(hidden);
+        Vector c = state && layer == Cell::lstm ? to_doubles(part(state->c, at, hidden)) : Vector(hidden);
         for (std::size_t i = 0; i < length; ++i) {
           const std::size_t t = d == 1 ? length - 1 - i : i;
-          plain[index + d].step(sequence[t], h, c);
+          plain[index + d].step(layer, config, sequence[t], h, c);
           next[t].insert(next[t].end(), h.begin(), h.end());
         }
         store(h, result.state.h, at * out);
-        store(c, result.state.c, at * hidden);
+        if (layer == Cell::lstm) store(c, result.state.c, at * hidden);
       }
       sequence = std::move(next);
     }
@@ -207,6 +247,11 @@ bool covers(const Sequential& model) {
   return std::ranges::all_of(model.layers(), [](const NamedLayer& l) {
     return is<Linear>(l.layer) || is<LSTM>(l.layer) || is<ReLU>(l.layer) || is<Flatten>(l.layer);
   });
+}
+
+LSTMResult lstm(const LSTMConfig& config, const std::vector<FloatCell>& cells, const Tensor& x, const LSTMState* state,
+                std::span<const std::int64_t> lengths, Arithmetic arithmetic) {
+  return recurrent(Cell::lstm, config, cells, x, state, lengths, arithmetic);
 }
 
 Tensor sequential(const Sequential& model, const Tensor& input, Arithmetic arithmetic) {

@@ -31,6 +31,9 @@ Tensor quantized_linear(const QuantizedWeight& weight, std::span<const float> bi
 enum class Arithmetic { exact, accurate };
 
 Tensor linear(const Linear& layer, const Tensor& x, Arithmetic arithmetic);
+/// A recurrent layer of any kind.
+LSTMResult recurrent(Cell layer, const RecurrentConfig& config, const std::vector<FloatCell>& cells, const Tensor& x,
+                     const RecurrentState* state, std::span<const std::int64_t> lengths, Arithmetic arithmetic);
 LSTMResult lstm(const LSTMConfig& config, const std::vector<FloatCell>& cells, const Tensor& x, const LSTMState* state,
                 std::span<const std::int64_t> lengths, Arithmetic arithmetic);
 /// Whether `sequential` has the equations of all layers: Linear, LSTM, ReLU and Flatten.

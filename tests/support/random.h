@@ -27,15 +27,15 @@ class Random {
 
 Tensor random_tensor(const Shape& shape, Random& random, float bound = 1.0f);
 
-/// LSTMCell with float matrices that a test can change.
+/// RecurrentWeights with float matrices that a test can change.
 struct FloatCell {
   Tensor weight_ih, weight_hh, bias_ih, bias_hh, weight_hr;
 
-  operator LSTMCell() const { return {weight_ih, weight_hh, bias_ih, bias_hh, weight_hr}; }
+  operator RecurrentWeights() const { return {weight_ih, weight_hh, bias_ih, bias_hh, weight_hr}; }
 };
-std::vector<LSTMCell> to_cells(const std::vector<FloatCell>& cells);
+std::vector<RecurrentWeights> to_cells(const std::vector<FloatCell>& cells);
 /// The cells of a float layer.
-std::vector<FloatCell> float_cells(const LSTM& layer);
+std::vector<FloatCell> float_cells(const RecurrentLayer& layer);
 
 /// The layer as what it is; throws std::bad_cast if it is another.
 template <class L>
@@ -53,18 +53,27 @@ bool is_quantized(const LayerPtr& layer) {
 }
 
 /// Weights as PyTorch initializes them, uniform in +-1/sqrt(hidden_size), times `gain`; biases too.
-std::vector<FloatCell> random_cells(const LSTMConfig& config, Random& random, float gain = 1.0f);
+std::vector<FloatCell> random_cells(const LSTMConfig& config, Random& random, float gain = 1.0f,
+                                    std::int64_t gates = 4);
 
-/// An LSTM and all arguments of a call.
+/// The layers that a case may be of: every recurrent layer of whole sequences.
+std::vector<Cell> recurrent_layers();
+
+/// A recurrent layer and all arguments of a call.
 struct LstmCase {
+  Cell layer = Cell::lstm;
   LSTMConfig config;
   std::vector<FloatCell> cells;
   std::int64_t steps = 1, batch = 1;
   bool unbatched = false;
   Tensor x;
   bool has_state = false;
-  LSTMState state;
+  LSTMState state;                    ///< c is an LSTM's
   std::vector<std::int64_t> lengths;  ///< may be empty
+
+  bool has_c() const { return layer == Cell::lstm; }
+  /// A state of zeros.
+  LSTMState zero_state() const;
 
   Shape state_shape(std::int64_t size) const;
   std::string text() const;
@@ -72,9 +81,12 @@ struct LstmCase {
 
 /// Fills x, state (if has_state) and cells of a case whose config and sizes are set.
 void fill(LstmCase& c, Random& random);
-/// Options and sizes at random, odd ones and 1 among them.
+/// Options and sizes at random, odd ones and 1 among them; the layers in turn, each with all options that it has.
 LstmCase random_lstm_case(std::uint64_t seed);
 /// Cases that chance hits too rarely: many rows, many steps, sizes around the width of panels and chunks.
 std::vector<LstmCase> large_lstm_cases();
+
+/// The views of a state, which holds the end state after the call.
+LSTMArgs state_in_place(LSTMState& state);
 
 }  // namespace bytegate::testing

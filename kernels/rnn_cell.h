@@ -1,0 +1,18 @@
+// The equation of a plain recurrent cell.
+#pragma once
+
+#include "kernels/cell.h"
+
+namespace bytegate::kernels {
+
+struct RnnCell {
+  static constexpr int gates = cell_gates(Cell::rnn), input_gates = gates, first_gate = 0, own_bias = gates;
+  static constexpr bool has_state = false;
+
+  template <VectorIsa Isa>
+  static BYTEGATE_INLINE typename Isa::F step(const typename Isa::F (&gate)[gates], const StepMemory& memory) {
+    return act<Isa>(gate[0], memory.relu);
+  }
+};
+
+}  // namespace bytegate::kernels
