@@ -102,7 +102,7 @@ struct RowDequantizer {
 
   RowDequantizer() = default;
   explicit BYTEGATE_INLINE RowDequantizer(const RowScale& row)
-      : scale(row.scale), correction(P::activation_bias - row.zero_point) {}
+      : scale(row.scale), correction(I(P::activation_bias - row.zero_point)) {}
 
   /// fma(float(acc), sx * sw, addend), acc = sum qx * qw - zx * sum qw
   BYTEGATE_INLINE F value(I sum, I weight_sums, F weight_scales, F addend) const {
