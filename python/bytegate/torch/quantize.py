@@ -74,7 +74,8 @@ def is_unchanged(module, base):
             return False
     if folding.is_folded_by_hooks(module):
         return True
-    own_tensors = set(module._parameters) | set(module._buffers)
+    tables = (module._parameters, module._buffers)
+    own_tensors = {name for table in tables for name, tensor in table.items() if tensor is not None}
     return own_tensors <= set(folding.names(module, base)) and set(module._modules) <= {"parametrizations"}
 
 
