@@ -1,5 +1,8 @@
 # The interpreter that the Python package is built for, and whether it can be: BYTEGATE_PYTHON is on by itself where the
 # headers of the interpreter and of pybind11 are there.
+if(NOT PROJECT_IS_TOP_LEVEL AND NOT BYTEGATE_PYTHON)  # nothing is looked for, nor left in the other project's cache
+  return()
+endif()
 find_program(BYTEGATE_PYTHON_EXECUTABLE NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH
   DOC "The interpreter that the Python package is built for and installed where it looks")
 if(NOT BYTEGATE_PYTHON_EXECUTABLE)

@@ -10,6 +10,7 @@ from bytegate._error import Error
 from bytegate.torch import tensors as _tensors
 from bytegate.torch.threads import num_threads as _num_threads
 
+_to_array, _from_numpy = _tensors.to_array, torch.from_numpy
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_forward_hooks_with_kwargs", "_forward_hooks_always_called",
           "_forward_pre_hooks_with_kwargs")
 
@@ -25,6 +26,7 @@ class QuantizedModule(nn.Module):
 
     FLOAT = None  # the class of modules that it stands in for
     KIND = None  # the library's name of the layer
+    NAME = None  # as it is printed
 
     def __init__(self, module, tensors, scheme, backend):
         """`tensors` are the float weights of `module`, a FLOAT, under its names."""
@@ -51,8 +53,13 @@ class QuantizedModule(nn.Module):
         """The layer of float or int8 tensors."""
         return _core.Layer.make(self.KIND, self.fields(), tensors, self.scheme, self.backend, quantize=True)
 
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if cls.FLOAT is not None:
+            cls.NAME = "DynamicQuantized" + cls.FLOAT.__name__
+
     def _get_name(self):
-        return "DynamicQuantized" + self.FLOAT.__name__
+        return self.NAME
 
     def extra_repr(self):
         return self.FLOAT.extra_repr(self)
@@ -62,7 +69,7 @@ class QuantizedModule(nn.Module):
 
     def _input(self, x, what="the input"):
         """The NumPy array of a tensor, once it is known to be one that int8 layers take."""
-        return _tensors.to_array(x, self._get_name(), what)
+        return _to_array(x, self.NAME, what)
 
     def __getattr__(self, name):
         if name.startswith(("weight", "bias")) and "_layer" in self.__dict__:
@@ -167,7 +174,7 @@ class Linear(QuantizedModule):
                 f"qscheme={_linear_qscheme(self.scheme)}")
 
     def forward(self, input):
-        return torch.from_numpy(self._layer.run(self._input(input), self._threads()))
+        return _from_numpy(self._layer.run(_to_array(input, self.NAME), self.num_threads or _num_threads()))
 
 
 class Embedding(QuantizedModule):

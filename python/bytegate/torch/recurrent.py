@@ -8,6 +8,9 @@ from bytegate._error import Error
 from bytegate.torch.modules import QuantizedModule
 
 
+_from_numpy = torch.from_numpy
+
+
 def _as_states(hx, count, name):
     """The state as a tuple of tensors."""
     if count == 1:
@@ -39,12 +42,12 @@ class _Recurrent(QuantizedModule):
         states = None if hx is None else [self._input(h, "the state")
                                           for h in _as_states(hx, self.STATES, self._get_name())]
         y, after = self._layer.run_with_state(x, states, None, self._threads())
-        return torch.from_numpy(y), self._result(after)
+        return _from_numpy(y), self._result(after)
 
     def _result(self, after):
         if self.STATES == 1:
-            return torch.from_numpy(after[0])
-        return tuple(torch.from_numpy(state) for state in after)
+            return _from_numpy(after[0])
+        return _from_numpy(after[0]), _from_numpy(after[1])
 
     def _forward_packed(self, packed, hx):
         data, batch_sizes, sorted_indices, unsorted_indices = packed
@@ -100,8 +103,8 @@ class _Cell(QuantizedModule):
                                           for h in _as_states(hx, self.STATES, self._get_name())]
         after = self._layer.run_with_state(x, states, None, self._threads())[1]
         if self.STATES == 1:
-            return torch.from_numpy(after[0])
-        return tuple(torch.from_numpy(state) for state in after)
+            return _from_numpy(after[0])
+        return _from_numpy(after[0]), _from_numpy(after[1])
 
 
 class LSTMCell(_Cell):

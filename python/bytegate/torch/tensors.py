@@ -20,12 +20,14 @@ def refuse_tracing(name):
 
 def to_array(x, name, what="the input"):
     """The NumPy array that shares a tensor's memory. Raises Error for a tensor that int8 layers do not take."""
+    if type(x) is torch.Tensor and x.dtype is torch.float32 and x.is_cpu and not x.requires_grad and \
+            not _is_tracing() and (_is_compiling is None or not _is_compiling()):
+        return _numpy(x, name, what)
     if not isinstance(x, torch.Tensor):
         raise Error("invalid_argument", f"{what} of {name} must be a torch.Tensor, not {type(x).__name__}")
     if x.dtype is not torch.float32:
         raise Error("invalid_argument", f"{what} of {name} must be of type torch.float32, not {x.dtype}")
-    if _is_tracing() or _is_compiling is not None:
-        refuse_tracing(name)
+    refuse_tracing(name)
     if x.requires_grad:
         if torch.is_grad_enabled():
             raise Error("invalid_argument", f"{what} of {name} requires grad, and int8 layers have no backward pass: "
@@ -45,7 +47,7 @@ def to_indices(x, name):
 
 
 def _numpy(x, name, what):
-    if x.device.type != "cpu":
+    if not x.is_cpu:
         raise Error("invalid_argument", f"{what} of {name} is on the device {x.device}; int8 layers run on the CPU")
     try:
         return x.numpy()
