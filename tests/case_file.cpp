@@ -97,7 +97,7 @@ class Builder {
   const Backend& backend_;
 };
 
-/// Every kind of the format. One without a builder is not in the library yet.
+/// Every kind of the format.
 struct Kind {
   const char* name;
   LayerPtr (Builder::*build)(const nlohmann::json& config, const std::string& prefix) const;
@@ -121,19 +121,12 @@ constexpr Kind kKinds[] = {
     {"tanh", &Builder::tanh},
 };
 
-const Kind& find_kind(const nlohmann::json& config) {
-  const std::string name = config.at("kind");
+LayerPtr Builder::layer(const nlohmann::json& c, const std::string& prefix) const {
+  const std::string name = c.at("kind");
   for (const Kind& kind : kKinds) {
-    if (name == kind.name) return kind;
+    if (name == kind.name) return (this->*kind.build)(c, prefix);
   }
   throw Error(ErrorCode::bad_file, "a layer of kind '" + name + "', which the format of reference cases does not have");
-}
-
-LayerPtr Builder::layer(const nlohmann::json& c, const std::string& prefix) const {
-  const Kind& kind = find_kind(c);
-  if (!kind.build)
-    throw Error(ErrorCode::bad_file, std::string("the library has no layer of kind '") + kind.name + "'");
-  return (this->*kind.build)(c, prefix);
 }
 
 }  // namespace
@@ -142,24 +135,6 @@ Case Case::load(const std::filesystem::path& path) {
   SafetensorsFile file = SafetensorsFile::load(path);
   nlohmann::json config = nlohmann::json::parse(file.metadata().at("case"));
   return {path.stem().string(), std::move(config), std::move(file)};
-}
-
-std::vector<CaseKind> case_kinds() {
-  std::vector<CaseKind> kinds;
-  for (const Kind& kind : kKinds) kinds.push_back({kind.name, kind.build != nullptr});
-  return kinds;
-}
-
-std::string Case::skip_reason() const {
-  const bool sequential = config.at("kind") == "sequential";
-  const nlohmann::json layers = sequential ? config.at("layers") : nlohmann::json::array({config});
-  std::string reason;
-  for (const auto& layer : layers) {
-    const Kind& kind = find_kind(layer);  // all are looked up: a later one may be unknown to the format
-    if (kind.build || !reason.empty()) continue;
-    reason = std::string("the library has no layer of kind '") + kind.name + "' yet";
-  }
-  return reason;
 }
 
 Tensor Case::tensor(const std::string& tensor_name) const {

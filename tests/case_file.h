@@ -1,6 +1,6 @@
 // Reference cases: one layer or small model, its input, and PyTorch's outputs. The configuration is JSON under the
-// metadata key `case`; its `kind` is one of case_kinds(), or `sequential` with a list of `layers`, each of one of these
-// kinds.
+// metadata key `case`; its `kind` is a kind of layer, or `sequential` with a list of `layers`, each of such
+// a kind.
 #pragma once
 
 #include <bytegate/model.h>
@@ -30,23 +30,12 @@ struct Case {
   bool per_channel() const { return config.value("weight_scheme", std::string("per_tensor")) == "per_channel"; }
   Tensor tensor(const std::string& name) const;
 
-  /// Empty if the library has every layer of the case, else a sentence about the first kind that it does not have yet.
-  /// Throws for a kind that the format does not have.
-  std::string skip_reason() const;
-
   /// The float model; a lone layer is a model of one layer named "layer".
   Sequential model(const Backend& backend) const;
   Outputs run(const Sequential& model) const;
   /// The reference of that suffix ("float", "qint8_8bit"), tensors that are not there left empty.
   Outputs reference(const std::string& suffix) const;
 };
-
-/// A kind of layer that the format has, and whether the library has it.
-struct CaseKind {
-  std::string name;
-  bool in_library;
-};
-std::vector<CaseKind> case_kinds();
 
 /// All case files of a folder, by name.
 std::vector<std::filesystem::path> case_paths(const std::filesystem::path& folder);
