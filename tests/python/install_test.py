@@ -17,8 +17,8 @@ class InstallTest(PackageTest):
     def test_installed(self):
         if not os.path.exists(os.path.join(BUILD, "cmake_install.cmake")) or shutil.which("cmake") is None:
             self.skipTest("no build tree with rules to install")
-        subprocess.run(["cmake", "--install", BUILD, "--component", "python", "--prefix", self.path("root")], check=True,
-                       stdout=subprocess.DEVNULL)
+        install = ["cmake", "--install", BUILD, "--component", "python", "--prefix", self.path("root")]
+        subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
         found = glob.glob(self.path("root/**/bytegate/__init__.py"), recursive=True)
         self.assertEqual(len(found), 1)
         package = os.path.dirname(found[0])

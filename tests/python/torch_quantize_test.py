@@ -303,6 +303,10 @@ class ModulesTest(TorchTest):
             for name, tensor in module.state_dict().items():
                 self.assertTrue(torch.equal(tensor, buffers[name]), name)
         self.assertFalse(parametrize.is_parametrized(int8))
+        with torch.enable_grad():  # a tensor with a history, in a module that stays float
+            model = nn.Sequential(nn.utils.weight_norm(nn.Conv1d(6, 6, 3)), nn.Linear(7, 2))
+            expected = model(torch.ones(2, 6, 9)).detach()
+        self.assertLess((bytegate.quantize_dynamic(model)(torch.ones(2, 6, 9)) - expected).abs().max(), 0.1)
         lstm = nn.utils.weight_norm(nn.LSTM(4, 5), "weight_hh_l0")
         lstm(torch.randn(2, 1, 4))
         int8 = bytegate.quantize_dynamic(lstm)

@@ -8,7 +8,8 @@ import unittest
 from package_testing import PackageTest, bytegate, need_torch
 
 torch = need_torch()
-if not hasattr(torch, "quantization") or "qnnpack" not in torch.backends.quantized.supported_engines:
+engines = getattr(getattr(torch.backends, "quantized", None), "supported_engines", ())
+if not hasattr(torch, "quantization") or "qnnpack" not in engines:
     print("skipped: this PyTorch has no quantize_dynamic with the engine qnnpack")
     sys.exit(77)
 from torch import nn  # noqa: E402

@@ -156,7 +156,8 @@ class QuantizedModule(nn.Module):
 
 
 def _linear_qscheme(scheme):
-    return torch.per_channel_affine if "per_tensor" not in scheme else torch.per_tensor_affine
+    """As text, since a PyTorch without quantization of its own need not have these."""
+    return "torch.per_tensor_affine" if "per_tensor" in scheme else "torch.per_channel_affine"
 
 
 class Linear(QuantizedModule):
@@ -170,7 +171,7 @@ class Linear(QuantizedModule):
         return {"in_features": self.in_features, "out_features": self.out_features}
 
     def extra_repr(self):
-        return (f"in_features={self.in_features}, out_features={self.out_features}, dtype={torch.qint8}, "
+        return (f"in_features={self.in_features}, out_features={self.out_features}, dtype=torch.qint8, "
                 f"qscheme={_linear_qscheme(self.scheme)}")
 
     def forward(self, input):

@@ -155,14 +155,18 @@ class _Plan:
     def copy(self, model):
         """A copy of the model with the replacements in it. What is replaced is not copied."""
         memo = dict(self.swaps)
+        for module in model.modules():  # weight_norm and the like of old compute a tensor anew in each call
+            for value in vars(module).values():
+                for tensor in value if isinstance(value, list) else (value,):
+                    if isinstance(tensor, torch.Tensor) and not tensor.is_leaf:
+                        memo[id(tensor)] = tensor.detach().clone()
         try:
             return copy.deepcopy(model, memo)
         except RuntimeError as error:
             if "deepcopy" not in str(error):
                 raise
             raise Error("invalid_argument", "the model cannot be copied, since it holds tensors with a history of "
-                        "gradients (old weight_norm has them): call it once under torch.no_grad(), or use "
-                        "inplace=True") from error
+                        "gradients: call it once under torch.no_grad(), or use inplace=True") from error
 
 
 def unsupported_convolution(module):
