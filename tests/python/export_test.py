@@ -60,6 +60,10 @@ def convolutional(self, x):
     return self.fc(self.layer_norm(out)).softmax(-1)
 
 
+def in_place(self, x):
+    return torch.sigmoid_(self.fc(functional.relu_(self.lstm(x)[0]))).tanh_()
+
+
 def permuted(self, x):
     out = self.conv(x.permute(0, 2, 1)).permute([2, 0, 1])
     return self.fc(out)[-1]
@@ -88,7 +92,8 @@ def twice(self, x):
 
 
 CHAINS = [(last_by_output, WORDS), (last_by_state, WORDS), (last_by_slice, FLOATS), (convolutional, CHANNELS),
-          (permuted, FLOATS), (flat_by_view, FLOATS), (flat_by_reshape, FLOATS), (flat_by_shape, FLOATS),
+          (permuted, FLOATS),
+          (in_place, FLOATS), (flat_by_view, FLOATS), (flat_by_reshape, FLOATS), (flat_by_shape, FLOATS),
           (with_states, FLOATS), (twice, FLOATS)]
 
 
@@ -191,6 +196,13 @@ class LayersTest(PackageTest):
         def cell_state(self, x):
             return self.fc(self.lstm(x)[1][1][-1])
 
+        def named(self, x):
+            return {"y": self.square(x)}
+
+        def changed(self, x):
+            y = self.square(x)
+            return functional.hardtanh_(y).mean(1)
+
         def pair(self, x):
             return self.fc(self.lstm(x)[0]), x
 
@@ -201,7 +213,8 @@ class LayersTest(PackageTest):
         for forward, reason in ((residual, "'add'"), (gelu, "'gelu'"), (branch, "control flow"), (both, "'cat'"),
                                 (fixed_step, "'getitem'"), (number, "'mul'"), (parameter, "weight|'linear'"),
                                 (state, "constant|state|zeros"), (first_layer_state, "'getitem'"),
-                                (cell_state, "'getitem'"), (pair, "more than one tensor"), (earlier, "'mul'")):
+                                (cell_state, "'getitem'"), (named, "output"),
+                                (changed, "'hardtanh_'"), (pair, "more than one tensor"), (earlier, "'mul'")):
             with self.subTest(forward=forward.__name__):
                 self.check(module(forward, square=nn.Linear(8, 8)), FLOATS, reason)
 

@@ -136,6 +136,11 @@ _NAMES = {torch.relu: "relu", functional.relu: "relu", torch.sigmoid: "sigmoid",
           operator.getitem: "getitem", getattr: "getattr", torch.squeeze: "squeeze"}
 
 
+_IN_PLACE = {name + "_": name for name in ("relu", "sigmoid", "tanh")}
+_NAMES.update({getattr(module, name): _IN_PLACE[name] for module in (torch, functional) for name in _IN_PLACE
+               if hasattr(module, name)})
+
+
 def _title(node):
     """A node in a sentence."""
     if node.op == "call_module":
@@ -168,18 +173,24 @@ class _Walk:
             others = [arg for arg in (*node.args[1:], node.kwargs.get("hx")) if arg is not None]
             if others:
                 raise Broken(f"{_title(node)} is given a state or another input besides the tensor")
-            known = self.module(_own_name(node.target), self.modules[node.target], self.ranks.get(node.args[0]))
+            known = self.module(_own_name(node.target), self.modules[node.target], self.rank(node.args[0]))
         elif node.op == "call_function" and node.target in _NAMES:
             known = self.operation(node, _NAMES[node.target])
         elif node.op == "call_method":
-            known = self.operation(node, node.target)
+            known = self.operation(node, _IN_PLACE.get(node.target, node.target))
         if known is None:
             raise Broken(f"{_title(node)} is no layer that a file can have")
         self.values[node] = known
 
+    def value(self, argument):
+        return self.values.get(argument) if isinstance(argument, fx.Node) else None
+
+    def rank(self, argument):
+        return self.ranks.get(argument) if isinstance(argument, fx.Node) else None
+
     def tensor(self, node, argument):
         """The value of an argument that must be the chain's last tensor."""
-        value = self.values.get(argument)
+        value = self.value(argument)
         if value is None or value.what != "tensor":
             raise Broken(f"{_title(node)} takes what is no output of the layer before it")
         if value.at != len(self.chain.layers):
@@ -232,7 +243,7 @@ class _Walk:
         self.chain.notes.append(f"{name} is folded into the weights of {before}")
 
     def operation(self, node, name):
-        source = self.values.get(node.args[0]) if node.args else None
+        source = self.value(node.args[0]) if node.args else None
         if source is None:
             return None
         rest, options = node.args[1:], dict(node.kwargs)
@@ -245,7 +256,7 @@ class _Walk:
         if name == "squeeze" and source.what == "h":
             single = source.module.num_layers == 1 and not source.module.bidirectional
             return self.last_state(source, -1) if single and tuple(rest) == (0,) else None
-        rank = self.ranks.get(node.args[0])
+        rank = self.rank(node.args[0])
         source = self.tensor(node, node.args[0])
         if name in ("contiguous", "clone", "detach", "dropout", "float"):
             return None if name == "dropout" and options.get("training", rest[1] if len(rest) > 1 else True) \
@@ -317,7 +328,7 @@ class _Walk:
         rest = ()
         if isinstance(result, (tuple, list)):
             result, rest = result[0], result[1:]
-        value = self.values.get(result)
+        value = self.value(result)
         if value is not None and value.what == "result":
             rest, value = ("the state",), _Value("tensor", value.at)
         if value is None or value.what != "tensor" or value.at != len(self.chain.layers):

@@ -99,6 +99,13 @@ def _call(module, *examples):
     return module(*(x.clone() if isinstance(x, torch.Tensor) else x for x in examples))
 
 
+def _copied(value):
+    """Tensors as they are now; what follows a layer may change them in place."""
+    if isinstance(value, torch.Tensor):
+        return value.clone()
+    return tuple(_copied(item) for item in value) if type(value) in (tuple, list) else value
+
+
 def _first(result):
     while isinstance(result, (tuple, list)) and result:
         result = result[0]
@@ -149,7 +156,7 @@ def _export_layers(module, path, examples, reason):
                     "library has")
     layers = {name: _layers.layer_of(m) for name, m in found.items()}
     calls = []
-    hooks = [m.register_forward_hook(lambda m, args, out, name=name: calls.append((name, args, out)))
+    hooks = [m.register_forward_hook(lambda m, args, out, name=name: calls.append((name, _copied(args), _copied(out))))
              for name, m in found.items()]
     try:
         _call(module, *examples)
