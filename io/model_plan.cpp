@@ -139,7 +139,8 @@ Plan model_plan(const LayerFile& file, const ModelMetadata& metadata, const Load
     fail_bad_file(what, {"no ", recognized_kinds(), " is recognized in its ", file.file.tensors().size(), " tensors",
                          notes_text(plan.notes)});
   }
-  if (plan.layers.size() == 1) {
+  // One layer is a model where nothing speaks against it. save_state_dict says that its layers are none.
+  if (plan.layers.size() == 1 && metadata.layers.empty()) {
     choose_claims(plan.layers);
     return plan;
   }
@@ -148,12 +149,11 @@ Plan model_plan(const LayerFile& file, const ModelMetadata& metadata, const Load
   }
   if (!options.guess_architecture) {
     choose_claims(plan.layers);
-    fail_bad_file(what,
-                  {"it holds ", plan.layers.size(),
-                   " layers but no architecture, which says in what order a model runs them and what is between them: ",
-                   layers_text(plan.layers), "; ", kSayArchitecture,
-                   ", or ask for a guess by the layers' sizes (LoadOptions::guess_architecture, --guess)",
-                   notes_text(plan.notes)});
+    fail_bad_file(what, {"it holds ", plan.layers.size(), plan.layers.size() == 1 ? " layer" : " layers",
+                         " but no architecture, which says in what order a model runs them and what is between them: ",
+                         layers_text(plan.layers), "; ", kSayArchitecture,
+                         ", or ask for a guess by the layers' sizes (LoadOptions::guess_architecture, --guess)",
+                         notes_text(plan.notes)});
   }
   if (const std::string why = order_by_sizes(plan.layers); !why.empty()) {
     fail_bad_file(what, {"the architecture cannot be guessed from the sizes of its layers: ", why, "; they are ",

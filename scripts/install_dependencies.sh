@@ -5,11 +5,12 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config libcpuinfo-dev libxsimd-dev libcli11-dev libfmt-dev nlohmann-json3-dev
-  libgtest-dev libbenchmark-dev)
+  libgtest-dev libbenchmark-dev pybind11-dev python3-dev python3-numpy)
 case "${1:-}" in
   "") ;;
   --test)
-    packages+=(clang clang-format g++-aarch64-linux-gnu qemu-user-static python3 python3-onnx valgrind)
+    packages+=(clang clang-format g++-aarch64-linux-gnu qemu-user-static python3 python3-onnx python3-torch
+      python3-matplotlib python3-nbconvert python3-ipykernel jupyter-nbconvert valgrind)
     [ "$(uname -m)" != x86_64 ] || packages+=(bochs bochs-term bochsbios vgabios cpio xorriso bsdutils)
     ;;
   *) echo "usage: $0 [--test]" >&2; exit 2 ;;

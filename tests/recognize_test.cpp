@@ -294,6 +294,19 @@ TEST(StateDict, QuantizesWhatItKnowsAndKeepsTheRest) {
   EXPECT_EQ(load_model(saved, part).layers().size(), 1u);
 }
 
+TEST(StateDict, OneLayerIsNoModelEither) {
+  const TemporaryFolder folder;
+  StateDict one;
+  one.layers = {{"fc", std::make_shared<const Linear>(Tensor(Shape{2, 3}, std::vector<float>(6, 1.0f)).view(),
+                                                      ConstTensorView{})}};
+  one.tensor_prefixes = {"fc."};
+  save_state_dict(one, SafetensorsFile::parse(SafetensorsWriter().bytes(), "nothing"), folder / "a");
+  expect_error(ErrorCode::bad_file, {"it holds 1 layer but no architecture"}, [&] { load_model(folder / "a"); });
+  LoadOptions stated;
+  stated.architecture = R"([{"name":"fc","kind":"linear"}])";
+  EXPECT_EQ(load_model(folder / "a", stated).layers().size(), 1u);
+}
+
 TEST(StateDict, EmbeddingsWithoutAnOrder) {
   const auto kinds = [](const Tensors& tensors) {
     std::string text;

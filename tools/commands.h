@@ -7,7 +7,11 @@
 
 namespace bytegate::cli {
 
-/// A failure of a command: main prints what() as one line on stderr and ends with exit code 1.
+/// The command line. Results go to stdout, errors to stderr as one line. Returns the exit code: 1 is a failure, 2 a
+/// wrong call.
+int run(int argc, char** argv);
+
+/// A failure of a command: run prints what() as one line on stderr and ends with exit code 1.
 class CommandFailed : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

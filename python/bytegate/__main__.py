@@ -1,7 +1,9 @@
-"""The command line: python -m bytegate convert model.onnx|model.pt model.safetensors"""
+"""The command line: python -m bytegate convert model.onnx|model.pt model.safetensors, and the commands of the program
+`bytegate`: info, quantize, inspect, compare."""
 
 import argparse
 import os
+import signal
 import sys
 
 from bytegate._error import Error
@@ -38,7 +40,30 @@ def _convert(arguments, others):
     return None
 
 
+def _library_command(arguments):
+    """The commands of the C++ program. It ends at once when it is interrupted or its output is closed, as a
+    program does."""
+    try:
+        from bytegate import _core
+        command_line = _core.command_line
+    except (ImportError, AttributeError):
+        return None
+    for name in ("SIGINT", "SIGPIPE"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    sys.stdout.flush()
+    code = command_line(["bytegate", *arguments])
+    if arguments in (["--help"], ["-h"]):
+        print("  convert                     Turn an ONNX model or a PyTorch checkpoint into a safetensors file "
+              "(python -m bytegate\n                              convert --help)")
+    return code
+
+
 def main(arguments=None):
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] != "convert":
+        code = _library_command(arguments)
+        if code is not None:
+            return code
     parser = argparse.ArgumentParser(prog="python -m bytegate", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     convert = commands.add_parser(

@@ -272,7 +272,7 @@ class Writing(ConvertTest):
         for got, pattern in ((y + 1e-7, None), (y + 1e-3, "differs from ONNX Runtime by 0.001"),
                              (y[:1], r"gives the shape \[1, 4\]"), (y * np.nan, "differs")):
             load = mock.Mock(return_value=mock.Mock(run=mock.Mock(return_value=got)))
-            extension = mock.patch.object(bytegate, "load", load, create=True)
+            extension = mock.patch.dict(vars(bytegate), load=load)
             with mock.patch.dict(sys.modules, onnxruntime=runtime), extension:
                 if pattern is None:
                     report = self.convert(linear_model())

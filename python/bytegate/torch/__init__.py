@@ -1,0 +1,1 @@
+"""What bytegate does with PyTorch's modules; imported only where torch is."""
