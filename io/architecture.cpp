@@ -79,7 +79,7 @@ class ObjectWriter final : public LayerVisitor {
   }
   void field(const LayerField& field) override {
     if (!field.in_architecture || field.is_default) return;
-    const std::string text = value_text(field);
+    const std::string text = to_string(field);
     put(field.name, std::holds_alternative<std::string>(field.value) ? json_string(text) : text);
   }
   void scheme(const Scheme& scheme) override {

@@ -51,7 +51,7 @@ class Printer final : public LayerVisitor {
     if (const auto* truth = std::get_if<bool>(&f.value)) {
       text_ += *truth ? "True" : "False";
     } else {
-      text_ += detail::value_text(f);
+      text_ += to_string(f);
     }
   }
 
@@ -60,12 +60,12 @@ class Printer final : public LayerVisitor {
 
 }  // namespace
 
-std::string detail::value_text(const LayerField& field) {
-  if (const auto* size = std::get_if<std::int64_t>(&field.value)) return join_text({*size});
+std::string to_string(const LayerField& field) {
+  if (const auto* size = std::get_if<std::int64_t>(&field.value)) return detail::join_text({*size});
   if (const auto* truth = std::get_if<bool>(&field.value)) return *truth ? "true" : "false";
-  if (const auto* number = std::get_if<double>(&field.value)) return join_text({*number});
+  if (const auto* number = std::get_if<double>(&field.value)) return detail::join_text({*number});
   if (const auto* word = std::get_if<std::string>(&field.value)) return *word;
-  return join_text({TextPart::list(std::get<std::vector<std::int64_t>>(field.value))});
+  return detail::join_text({detail::TextPart::list(std::get<std::vector<std::int64_t>>(field.value))});
 }
 
 std::string detail::printed(const std::function<void(LayerVisitor&)>& describe) {

@@ -17,7 +17,7 @@ class Reporter final : public LayerVisitor {
 
   void field(const LayerField& field) override {
     if (!field.in_architecture || field.name == "dtype") return;
-    const std::string value = detail::value_text(field);
+    const std::string value = to_string(field);
     out_.sizes += fmt::format("{}{}={}", out_.sizes.empty() ? "" : ", ", field.name, value);
   }
 

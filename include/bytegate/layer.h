@@ -118,10 +118,8 @@ class Layer {
                             std::span<const std::int64_t> lengths, const Layer& next) const;
 };
 
-namespace detail {
 /// A field's value as text: "64", "1e-05", "[0, 2, 1]", a word without quotes, "true".
-std::string value_text(const LayerField& field);
-}  // namespace detail
+std::string to_string(const LayerField& field);
 
 using LayerPtr = std::shared_ptr<const Layer>;
 
