@@ -176,7 +176,7 @@ class Quantize(CommandLine):
         self.assertEqual((after["left.weight"]["dtype"], after["right.fc.weight"]["dtype"]), ("F32", "I8"))
         inspected = self.json_of("inspect", out)
         self.assertEqual({layer["name"]: layer["quantized"] for layer in inspected["layers"]},
-                         {"left": False, "right.fc": True})
+                         {"gru": True, "left": False, "right.fc": True})
         self.assertIn("conv.weight", inspected["others"])
         compared = self.json_of("compare", parts, out)
         figures = {layer["name"]: layer["alone"] for layer in compared["layers"]}
