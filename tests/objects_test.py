@@ -50,7 +50,8 @@ def build(source, folder, cmake, compiler, level):
     flags = f"{level} -DNDEBUG"
     configure = [cmake, "-S", source, "-B", folder, "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_CXX_COMPILER={compiler}",
                  f"-DCMAKE_CXX_FLAGS_RELEASE={flags}", "-DBYTEGATE_COLD_FLAGS=", "-DBYTEGATE_HOT_FLAGS=",
-                 "-DBYTEGATE_TESTS=OFF", "-DBYTEGATE_BENCH=OFF", "-DBYTEGATE_TOOLS=OFF"]
+                 "-DBYTEGATE_TESTS=OFF", "-DBYTEGATE_BENCH=OFF", "-DBYTEGATE_TOOLS=OFF",
+                 "-DBYTEGATE_PYTHON=OFF"]
     jobs = os.environ.get("CMAKE_BUILD_PARALLEL_LEVEL", "2")
     for command in (configure, [cmake, "--build", folder, "--target", "bytegate", "-j", jobs]):
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
