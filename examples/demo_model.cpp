@@ -59,8 +59,9 @@ void quantize_a_model(const demo::Arguments& arguments, const demo::TemporaryFol
   for (const auto& [name, layer] : loaded.layers()) model.add(name, layer);
   fmt::print("{}\n\n", bytegate::to_string(model));
 
-  // One call quantizes every recurrent layer and Linear. The float model does not change, and both models share the other layers.
-  // QuantizeOptions choose layers by kind or name, and the scheme: per_row (the default) or PyTorch's own arithmetic.
+  // One call quantizes every recurrent layer and Linear. The float model does not change, and both models share the
+  // other layers. QuantizeOptions choose layers by kind or name, and the scheme: per_row (the default) or PyTorch's own
+  // arithmetic.
   const bytegate::Sequential quantized = bytegate::quantize_dynamic(model);
   fmt::print("{}\n\n", bytegate::to_string(quantized));
 

@@ -7,7 +7,7 @@
 int main(int argc, char** argv) {
   const bytegate::Sequential model =
       bytegate::load_model(argc > 1 ? argv[1] : "examples/data/charlm/model.safetensors");
-  const bytegate::Sequential int8 = bytegate::quantize_dynamic(model);  // every recurrent layer and Linear; `model` stays float
+  const bytegate::Sequential int8 = bytegate::quantize_dynamic(model);  // all but the embedding; `model` stays float
   std::cout << int8 << '\n';
   bytegate::save_model(int8, argc > 2 ? argv[2] : "charlm.int8.safetensors");  // a file that load_model runs by itself
 
