@@ -49,14 +49,14 @@ cpu() {
     -LE '^consumers$' -E "$others" || failed=1
 }
 
-# Every backend on the CPUs that choose it. A second CPU that offers the same is the same to the library: a few tests
-# are enough.
+# Everything on the CPU that runs every backend, which comes first: a test that takes a backend takes each of them there.
+# The CPUs that choose another by themselves get the tests of numbers and of the choice.
 all=$(backends_of aarch64)
+tests=.
 for best in $all; do
-  tests=.
   for cpu in $(backend_line "$best" qemu_cpus_aarch64); do
     cpu "$cpu" "$(supported_with aarch64 "$(needs "$best")")" "$tests"
-    tests='^(smoke|digest|torch_conformance|dispatch_test|gemm_test)$'
+    tests='^(smoke|digest|torch_conformance|dispatch_test|gemm_test|bits_test|quantize_test|recurrent_test)$'
   done
 done
 exit $failed
