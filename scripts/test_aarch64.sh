@@ -49,8 +49,8 @@ cpu() {
     -LE '^consumers$' -E "$others" || failed=1
 }
 
-# Everything on the CPU that runs every backend, which comes first: a test that takes a backend takes each of them there.
-# The CPUs that choose another by themselves get the tests of numbers and of the choice.
+# Everything on the CPU that runs every backend, which comes first: a test that takes a backend takes each of them
+# there. The CPUs that choose another by themselves get the tests of numbers and of the choice.
 all=$(backends_of aarch64)
 tests=.
 for best in $all; do

@@ -100,8 +100,9 @@ TEST(LoadBackendTest, SameBitsInLinear) {
 }
 
 TEST(LoadBackendTest, SameBitsInLstm) {
-  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+  for (std::uint64_t seed = 0; seed < 30; ++seed) {
     const LstmCase c = random_lstm_case(seed);
+    if (c.layer != Cell::lstm) continue;  // the plugin has no step of the others
     for (const LstmKind& kind : lstm_kinds()) {
       const LSTMState* state = c.has_state ? &c.state : nullptr;
       const LSTMResult ours = AnyLstm(c, kind, plugin()).forward(c.x, state, c.lengths);

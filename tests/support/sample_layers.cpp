@@ -79,6 +79,18 @@ void add_norms(Random& random, Samples& samples) {
   samples.add("alone", LayerNorm(5, {}, {}), {3, 5});
 }
 
+void add_recurrent(const Backend& backend, Random& random, Samples& samples) {
+  RecurrentConfig config{
+      .input_size = 7, .hidden_size = 19, .num_layers = 2, .batch_first = true, .bidirectional = true};
+  samples.add("", GRU(config, to_cells(random_cells(config, random, 1.0f, 3)), &backend), {3, 5, 7});
+  samples.add("", RNN(config, to_cells(random_cells(config, random, 1.0f, 1)), &backend), {3, 5, 7});
+  config = {.input_size = 7, .hidden_size = 19};
+  const auto weights = [&](std::int64_t gates) { return to_cells(random_cells(config, random, 1.0f, gates))[0]; };
+  samples.add("", LSTMCell(config, weights(4), &backend), {3, 7});
+  samples.add("", GRUCell(config, weights(3), &backend), {3, 7});
+  samples.add("", RNNCell(config, weights(1), &backend), {3, 7});
+}
+
 }  // namespace
 
 std::vector<SampleLayer> sample_layers(const Backend& backend) {
@@ -92,6 +104,7 @@ std::vector<SampleLayer> sample_layers(const Backend& backend) {
   samples.add("", LastStep(true), {3, 4, 5});
   samples.add("", Permute({0, 3, 1, 2}), {3, 4, 5, 6});
   samples.add("of a matrix", Permute({0, 2, 1}), {3, 17, 40});
+  add_recurrent(backend, random, samples);
   return samples.take();
 }
 
