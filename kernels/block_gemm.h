@@ -4,7 +4,7 @@
 // A block product says
 //   Blocks::Isa, Blocks::max_rows   its vectors, and the rows of its largest block
 //   Blocks blocks(rows)             makes the CPU ready for blocks of exactly `rows` rows; its destructor ends that
-//   Blocks::vectors_at_once(rows, vectors)   of a panel of `vectors`: how many sums() takes best, a divisor of 4
+//   Blocks::vectors_at_once(rows)   how many vectors of channels sums() takes at once for that many rows: 2 or 4
 //   blocks.sums<count>(lhs, stride, weights, rhs, out, out_stride)
 //     the sums over k of `count` vectors of channels, the first of which begins at `weights`, as int32 rows of
 //     out_stride
