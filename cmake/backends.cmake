@@ -21,6 +21,11 @@
 include(CheckCXXSourceCompiles)
 
 set(BYTEGATE_KERNEL_FLAGS -fno-exceptions -fno-rtti)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # A memset of a few vectors, inlined as `rep stos`, takes 40 cycles to start; versions of loops for strides of one are
+  # copies of whole kernels.
+  list(APPEND BYTEGATE_KERNEL_FLAGS -fno-tree-loop-distribute-patterns -fno-version-loops-for-strides)
+endif()
 if(BYTEGATE_SANITIZE)  # unrolled kernels with all checks and debug information take minutes and a gigabyte each
   list(APPEND BYTEGATE_KERNEL_FLAGS -O1 -g0)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND BYTEGATE_SANITIZE MATCHES "address")

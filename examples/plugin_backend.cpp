@@ -19,7 +19,12 @@ using namespace bytegate;
 // A panel of 4 channels is one block, in which the 4 weights of one k are neighbours. No other geometry is simpler.
 constexpr PackedLayout kLayout = {.panel_channels = 4, .block_channels = 4, .kr = 1, .k_block = 1};
 
-float tanh_of(float x) {
+struct Quotient {
+  float n, d;
+};
+
+/// tanh(x)
+Quotient tanh_quotient(float x) {
   constexpr float p[] = {0x1p+0f, 0x1.11ff54p-3f, 0x1.c9ebe8p-9f, 0x1.59d35ap-16f, 0x1.cdaf3ep-27f};
   constexpr float q[] = {0x1p+0f, 0x1.de54eep-2f, 0x1.a7d0d2p-6f, 0x1.5858d6p-12f, 0x1.a26682p-21f};
   constexpr float bound = 0x1.0041bap+3f;
@@ -32,7 +37,12 @@ float tanh_of(float x) {
     numerator = std::fma(numerator, s, p[i]);
     denominator = std::fma(denominator, s, q[i]);
   }
-  return x * numerator / denominator;
+  return {x * numerator, denominator};
+}
+
+float tanh_of(float x) {
+  const Quotient y = tanh_quotient(x);
+  return y.n / y.d;
 }
 
 float sigmoid_of(float x) { return std::fma(0.5f, tanh_of(0.5f * x), 0.5f); }
@@ -127,10 +137,12 @@ void lstm_step(const RecurrentStepArgs* a) {
         const std::size_t n = gate_channel(w, gates, index, unit);
         return product(a->lhs, m, a->rhs, n, a->input[m * a->input_stride + n]);
       };
-      const float i = sigmoid_of(gate(0)), f = sigmoid_of(gate(1)), g = tanh_of(gate(2)), o = sigmoid_of(gate(3));
+      // sigmoid(x) = (n + d) / (2 d), n / d = tanh(x / 2)
+      const Quotient i = tanh_quotient(0.5f * gate(0)), g = tanh_quotient(gate(2)), o = tanh_quotient(0.5f * gate(3));
       float& c = a->state[m * a->state_stride + unit];
-      c = std::fma(f, c, i * g);
-      const float h = o * tanh_of(c);
+      c = std::fma(sigmoid_of(gate(1)), c, (i.n + i.d) * g.n / (2 * (i.d * g.d)));
+      const Quotient tanh_c = tanh_quotient(c);
+      const float h = (o.n + o.d) * tanh_c.n / (2 * (o.d * tanh_c.d));
       a->h[m * a->h_stride + unit] = h;
       if (std::isnan(h) || std::isnan(range.lo)) {
         range = {NAN, NAN};

@@ -9,38 +9,61 @@
 
 namespace bytegate::kernels {
 
-/// The quotient x * P(x^2) / Q(x^2) of tanh_coefficients.h for 2^-shrink * x, divided by 2^scale. Scaling coefficients
-/// by powers of two keeps all roundings where they are. x is clamped to where float tanh is 1; Isa::min and max return
+enum class Activation { tanh, sigmoid };
+
+/// x and q so that x / q is tanh(x), or for `sigmoid` tanh(x / 2) / 2, which is 1 / 2 less than the sigmoid: x * P(x^2)
+/// and Q(x^2) of tanh_coefficients.h. Halving x and the quotient goes into the coefficients, since scaling them by
+/// powers of two keeps all roundings where they are. x is clamped to where float tanh is 1; Isa::min and max return
 /// their second operand when either is NaN, so NaN passes through.
-template <VectorIsa Isa, int shrink, int scale>
-BYTEGATE_INLINE typename Isa::F scaled_tanh(typename Isa::F x) {
+///
+/// Operation by operation, not vector by vector: each of x is a long chain of dependent operations, and a CPU looks
+/// only so far ahead for the independent ones of another.
+template <VectorIsa Isa, Activation... of, std::size_t n>
+BYTEGATE_INLINE void quotients(typename Isa::F (&x)[n], typename Isa::F (&q)[n]) {
+  static_assert(sizeof...(of) == n);
   using F = typename Isa::F;
-  const auto power = [](int exponent) BYTEGATE_LAMBDA {
+  constexpr int halvings[] = {(of == Activation::sigmoid ? 1 : 0)...};
+  constexpr auto power = [](int exponent) BYTEGATE_LAMBDA {
     return exponent < 0 ? 1.0f / static_cast<float>(1 << -exponent) : static_cast<float>(1 << exponent);
   };
-  const auto coefficient = [&](const float* c, int i, int exponent)
-                               BYTEGATE_LAMBDA { return F(c[i] * power(exponent - 2 * shrink * i)); };
-  const float bound = kTanhBound * power(shrink);
-  x = Isa::max(F(-bound), Isa::min(F(bound), x));
-  const F s = x * x;
-  F p = coefficient(kTanhP, kTanhDegree, 0);
-  static_for<kTanhDegree>([&]<int i>()
-                              BYTEGATE_LAMBDA { p = Isa::fma(p, s, coefficient(kTanhP, kTanhDegree - 1 - i, 0)); });
-  F q = coefficient(kTanhQ, kTanhDegree, shrink + scale);
-  static_for<kTanhDegree>(
-      [&]<int i>() BYTEGATE_LAMBDA { q = Isa::fma(q, s, coefficient(kTanhQ, kTanhDegree - 1 - i, shrink + scale)); });
-  return x * p / q;
+  constexpr auto p_of = [power](int i, int halved) BYTEGATE_LAMBDA { return kTanhP[i] * power(-2 * i * halved); };
+  constexpr auto q_of = [power](int i, int halved) BYTEGATE_LAMBDA { return kTanhQ[i] * power((2 - 2 * i) * halved); };
+  constexpr auto each = [](const auto& f) BYTEGATE_LAMBDA { static_for<static_cast<int>(n)>(f); };
+  F square[n], p[n];
+  each([&]<int i>() BYTEGATE_LAMBDA {
+    const float bound = kTanhBound * power(halvings[i]);
+    x[i] = Isa::max(F(-bound), Isa::min(F(bound), x[i]));
+  });
+  each([&]<int i>() BYTEGATE_LAMBDA {
+    square[i] = x[i] * x[i];
+    p[i] = F(p_of(kTanhDegree, halvings[i]));
+    q[i] = F(q_of(kTanhDegree, halvings[i]));
+  });
+  static_for<kTanhDegree>([&]<int done>() BYTEGATE_LAMBDA {
+    constexpr int c = kTanhDegree - 1 - done;
+    each([&]<int i>() BYTEGATE_LAMBDA { p[i] = Isa::fma(p[i], square[i], F(p_of(c, halvings[i]))); });
+    each([&]<int i>() BYTEGATE_LAMBDA { q[i] = Isa::fma(q[i], square[i], F(q_of(c, halvings[i]))); });
+  });
+  each([&]<int i>() BYTEGATE_LAMBDA { x[i] = x[i] * p[i]; });
 }
 
-template <VectorIsa Isa>
-BYTEGATE_INLINE typename Isa::F tanh(typename Isa::F x) {
-  return scaled_tanh<Isa, 0, 0>(x);
+template <VectorIsa Isa, Activation... of, std::size_t n>
+BYTEGATE_INLINE void activate(typename Isa::F (&x)[n]) {
+  using F = typename Isa::F;
+  constexpr Activation kinds[] = {of...};
+  F q[n];
+  quotients<Isa, of...>(x, q);
+  static_for<static_cast<int>(n)>([&]<int i>() BYTEGATE_LAMBDA {
+    x[i] = x[i] / q[i];
+    if constexpr (kinds[i] == Activation::sigmoid) x[i] = x[i] + F(0.5f);
+  });
 }
 
-/// tanh(x / 2) / 2 + 1 / 2
-template <VectorIsa Isa>
-BYTEGATE_INLINE typename Isa::F sigmoid(typename Isa::F x) {
-  return scaled_tanh<Isa, 1, 1>(x) + typename Isa::F(0.5f);
+template <VectorIsa Isa, Activation of>
+BYTEGATE_INLINE typename Isa::F activated(typename Isa::F x) {
+  typename Isa::F one[] = {x};
+  activate<Isa, of>(one);
+  return one[0];
 }
 
 template <VectorIsa Isa, class Function>
@@ -52,12 +75,12 @@ BYTEGATE_INLINE void map(const float* x, float* y, std::size_t n, const Function
 
 template <VectorIsa Isa>
 void map_sigmoid(const float* x, float* y, std::size_t n) {
-  map<Isa>(x, y, n, [](typename Isa::F v) BYTEGATE_LAMBDA { return sigmoid<Isa>(v); });
+  map<Isa>(x, y, n, [](typename Isa::F v) BYTEGATE_LAMBDA { return activated<Isa, Activation::sigmoid>(v); });
 }
 
 template <VectorIsa Isa>
 void map_tanh(const float* x, float* y, std::size_t n) {
-  map<Isa>(x, y, n, [](typename Isa::F v) BYTEGATE_LAMBDA { return tanh<Isa>(v); });
+  map<Isa>(x, y, n, [](typename Isa::F v) BYTEGATE_LAMBDA { return activated<Isa, Activation::tanh>(v); });
 }
 
 }  // namespace bytegate::kernels

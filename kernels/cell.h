@@ -14,10 +14,13 @@ struct StepMemory {
   bool relu;     ///< whether `act` is max(0, y)
 };
 
+/// Vectors that a cell knows half way from its gates to h, at most.
+constexpr std::size_t kHalfWay = 3;
+
 /// tanh(y) or max(0, y), in which NaN stays.
 template <VectorIsa Isa>
 BYTEGATE_INLINE typename Isa::F act(typename Isa::F y, bool relu) {
-  return relu ? Isa::max(typename Isa::F(0.0f), y) : tanh<Isa>(y);
+  return relu ? Isa::max(typename Isa::F(0.0f), y) : activated<Isa, Activation::tanh>(y);
 }
 
 }  // namespace bytegate::kernels

@@ -6,11 +6,12 @@
 
 namespace bytegate::kernels {
 
-/// h = (h - n) * z + n; the state holds h.
+/// h = (h - n) * z + n, n = act(candidate); the state holds h.
 template <VectorIsa Isa>
-BYTEGATE_INLINE typename Isa::F gru_update(typename Isa::F n, typename Isa::F z, float* state) {
-  const auto h = Isa::fma(Isa::load(state) - n, z, n);
-  Isa::store(state, h);
+BYTEGATE_INLINE typename Isa::F gru_update(typename Isa::F candidate, typename Isa::F z, const StepMemory& memory) {
+  const auto n = act<Isa>(candidate, memory.relu);
+  const auto h = Isa::fma(Isa::load(memory.state) - n, z, n);
+  Isa::store(memory.state, h);
   return h;
 }
 
@@ -18,13 +19,20 @@ struct GruCell {
   static constexpr int gates = cell_gates(Cell::gru), input_gates = gates, first_gate = 0, own_bias = 2;
   static constexpr bool has_state = true;
 
-  /// gate: r and z (sums and input added), and the recurrent product of n with its bias.
+  /// gate: r and z (sums and input added), and the recurrent product of the candidate with its bias. half_way: the
+  /// candidate before its activation, and z.
   template <VectorIsa Isa>
-  static BYTEGATE_INLINE typename Isa::F step(const typename Isa::F (&gate)[gates], const StepMemory& memory) {
-    const auto r = sigmoid<Isa>(gate[0]);
-    const auto z = sigmoid<Isa>(gate[1]);
-    const auto n = act<Isa>(Isa::fma(r, gate[2], Isa::load(memory.input + 2 * Isa::width)), memory.relu);
-    return gru_update<Isa>(n, z, memory.state);
+  static BYTEGATE_INLINE void open(const typename Isa::F (&gate)[gates], const StepMemory& memory,
+                                   typename Isa::F (&half_way)[kHalfWay]) {
+    typename Isa::F rz[] = {gate[0], gate[1]};
+    activate<Isa, Activation::sigmoid, Activation::sigmoid>(rz);
+    half_way[0] = Isa::fma(rz[0], gate[2], Isa::load(memory.input + 2 * Isa::width));
+    half_way[1] = rz[1];
+  }
+
+  template <VectorIsa Isa>
+  static BYTEGATE_INLINE typename Isa::F close(const typename Isa::F (&half_way)[kHalfWay], const StepMemory& memory) {
+    return gru_update<Isa>(half_way[0], half_way[1], memory);
   }
 };
 
@@ -32,11 +40,20 @@ struct GruResetCell {
   static constexpr int gates = cell_gates(Cell::gru_reset), input_gates = 3, first_gate = 0, own_bias = gates;
   static constexpr bool has_state = true;
 
-  /// r * h; z takes the place of its input.
+  /// r; z takes the place of its input.
   template <VectorIsa Isa>
-  static BYTEGATE_INLINE typename Isa::F step(const typename Isa::F (&gate)[gates], const StepMemory& memory) {
-    Isa::store(memory.input + Isa::width, sigmoid<Isa>(gate[1]));
-    return sigmoid<Isa>(gate[0]) * Isa::load(memory.state);
+  static BYTEGATE_INLINE void open(const typename Isa::F (&gate)[gates], const StepMemory& memory,
+                                   typename Isa::F (&half_way)[kHalfWay]) {
+    typename Isa::F rz[] = {gate[0], gate[1]};
+    activate<Isa, Activation::sigmoid, Activation::sigmoid>(rz);
+    Isa::store(memory.input + Isa::width, rz[1]);
+    half_way[0] = rz[0];
+  }
+
+  /// r * h
+  template <VectorIsa Isa>
+  static BYTEGATE_INLINE typename Isa::F close(const typename Isa::F (&half_way)[kHalfWay], const StepMemory& memory) {
+    return half_way[0] * Isa::load(memory.state);
   }
 };
 
@@ -45,9 +62,15 @@ struct GruCandidateCell {
   static constexpr bool has_state = true;
 
   template <VectorIsa Isa>
-  static BYTEGATE_INLINE typename Isa::F step(const typename Isa::F (&gate)[gates], const StepMemory& memory) {
-    const auto z = Isa::load(memory.input - Isa::width);  // where GruResetCell left it
-    return gru_update<Isa>(act<Isa>(gate[0], memory.relu), z, memory.state);
+  static BYTEGATE_INLINE void open(const typename Isa::F (&gate)[gates], const StepMemory& memory,
+                                   typename Isa::F (&half_way)[kHalfWay]) {
+    half_way[0] = gate[0];
+    half_way[1] = Isa::load(memory.input - Isa::width);  // z, where GruResetCell left it
+  }
+
+  template <VectorIsa Isa>
+  static BYTEGATE_INLINE typename Isa::F close(const typename Isa::F (&half_way)[kHalfWay], const StepMemory& memory) {
+    return gru_update<Isa>(half_way[0], half_way[1], memory);
   }
 };
 

@@ -6,7 +6,11 @@
 //   Cell::own_bias                   the first gate whose sum is that of the product and of rhs.bias; the sums before
 //                                    hold the input instead
 //   Cell::has_state                  whether it uses the state
-//   Cell::step<Isa>(gates, memory)   h of one vector of hidden units; reads and updates the state (RecurrentStepArgs)
+//   Cell::open<Isa>(gates, memory, half_way)
+//                                    what it knows half way of a vector of hidden units, from its gates before their
+//                                    activation
+//   Cell::close<Isa>(half_way, memory)
+//                                    h; together they read and update the state (RecurrentStepArgs)
 #pragma once
 
 #include "kernels/cell.h"
@@ -62,12 +66,14 @@ struct PanelSweep {
         back(a.descending ? ~std::size_t{0} : 0) {}
 
   BYTEGATE_INLINE std::size_t panel(std::size_t i) const { return first + ((i ^ back) - back); }
+  /// From a panel to the next; that of a descending sweep wraps.
+  BYTEGATE_INLINE std::size_t step() const { return back | 1; }
 };
 
 /// The sums of `rows` rows from `row` on and one panel. `input`: of the first row and the panel's first gate.
 template <class Product, int rows, int gates, int own_bias>
 BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std::size_t panel, const float* input,
-                                typename Product::Isa::F (&out)[rows][gates]) {
+                                typename Product::Isa::F (*out)[gates]) {
   using Isa = typename Product::Isa;
   const std::size_t n = panel * gates * Isa::width;
   typename Product::template Tile<rows, gates> tile;
@@ -82,7 +88,7 @@ BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std
 /// The same as a function of its own: inside a larger one, compilers run out of registers for the sums of many rows.
 template <class Product, int rows, int gates, int own_bias>
 __attribute__((noinline)) void step_gates_apart(const RecurrentStepArgs& a, std::size_t row, std::size_t panel,
-                                                const float* input, typename Product::Isa::F (&out)[rows][gates]) {
+                                                const float* input, typename Product::Isa::F (*out)[gates]) {
   step_gates<Product, rows, gates, own_bias>(a, row, panel, input, out);
 }
 
@@ -92,16 +98,24 @@ BYTEGATE_INLINE float* step_input(const RecurrentStepArgs& a, std::size_t row, s
   return a.input + row * a.input_stride + (panel * Cell::input_gates + Cell::first_gate) * Isa::width;
 }
 
-/// State and h of one row and panel; lo and hi are that row's.
-template <class Isa, class Cell>
-BYTEGATE_INLINE void step_unit(const RecurrentStepArgs& a, std::size_t row, std::size_t panel,
-                               const typename Isa::F (&gates)[Cell::gates], float* lo, float* hi) {
-  using F = typename Isa::F;
-  const std::size_t unit = panel * Isa::width;
-  const StepMemory memory{step_input<Isa, Cell>(a, row, panel),
-                          Cell::has_state ? a.state + row * a.state_stride + unit : nullptr, a.relu != 0};
-  const F h = Cell::template step<Isa>(gates, memory);
-  float* out = a.h + row * a.h_stride + unit;
+/// One of some vectors of hidden units: rows of one panel, or panels of one row, whose ranges are then the same.
+struct StepUnit {
+  std::size_t row, panel;
+  float *lo, *hi;  ///< of the row
+
+  BYTEGATE_INLINE void advance(std::size_t rows, std::size_t panels, std::size_t width) {
+    row += rows;
+    panel += panels;
+    lo += rows * width;
+    hi += rows * width;
+  }
+};
+
+/// h to memory and its row's range.
+template <class Isa>
+BYTEGATE_INLINE void store_h(const RecurrentStepArgs& a, const StepUnit& at, typename Isa::F h) {
+  const std::size_t unit = at.panel * Isa::width;
+  float* out = a.h + at.row * a.h_stride + unit;
   if (unit + Isa::width <= a.units) {
     Isa::store(out, h);
   } else {
@@ -109,18 +123,35 @@ BYTEGATE_INLINE void step_unit(const RecurrentStepArgs& a, std::size_t row, std:
   }
   // Makes NaN sticky in lo: min(h, lo) ignores a NaN in h, but h * 0 is then NaN and poisons the sum. A single unit can
   // be NaN, when the product of its scales overflows. Padding units have h = 0, or NaN in a row of NaN.
-  Isa::store(lo, Isa::fma(h, F(0.0f), Isa::min(h, Isa::load(lo))));
-  Isa::store(hi, Isa::max(h, Isa::load(hi)));
+  Isa::store(at.lo, Isa::fma(h, typename Isa::F(0.0f), Isa::min(h, Isa::load(at.lo))));
+  Isa::store(at.hi, Isa::max(h, Isa::load(at.hi)));
 }
 
-/// The same for `rows` rows from `row` on; lo and hi are those of the first. A function of its own, since that of each
-/// tile height would hold a copy; `rows` must not be known to the compiler, which would make one for each.
+/// State and h of `count` units, at least one, from their gates. A unit opens before the one in front of it closes:
+/// each is one chain of dependent operations. A function of its own, since that of each tile height would hold a copy;
+/// the numbers must not be known to the compiler, which would make one for each.
 template <class Isa, class Cell>
-__attribute__((noinline)) void step_units(const RecurrentStepArgs& a, std::size_t row, std::size_t panel,
-                                          const typename Isa::F (*gates)[Cell::gates], std::size_t rows, float* lo,
-                                          float* hi) {
-  for (std::size_t r = 0; r < rows; ++r) {
-    step_unit<Isa, Cell>(a, row + r, panel, gates[r], lo + r * Isa::width, hi + r * Isa::width);
+__attribute__((noinline)) void step_units(const RecurrentStepArgs& a, StepUnit unit, std::size_t rows_between,
+                                          std::size_t panels_between, const typename Isa::F (*gates)[Cell::gates],
+                                          std::size_t count) {
+  StepUnit opened_unit = unit;
+  StepMemory memory{}, opened_memory{};
+  const typename Isa::F zero = typename Isa::F(0.0f);
+  typename Isa::F next[kHalfWay] = {zero, zero, zero}, opened[kHalfWay] = {zero, zero, zero};
+  for (std::size_t i = 0;; ++i) {
+    if (i < count) {
+      memory = {step_input<Isa, Cell>(a, unit.row, unit.panel),
+                Cell::has_state ? a.state + unit.row * a.state_stride + unit.panel * Isa::width : nullptr, a.relu != 0};
+      Cell::template open<Isa>(gates[i], memory, next);
+    }
+    if (i > 0) {
+      store_h<Isa>(a, opened_unit, Cell::template close<Isa>(opened, opened_memory));
+      if (i >= count) return;
+    }
+    static_for<kHalfWay>([&]<int v>() BYTEGATE_LAMBDA { opened[v] = next[v]; });
+    opened_memory = memory;
+    opened_unit = unit;
+    unit.advance(rows_between, panels_between, Isa::width);
   }
 }
 
@@ -129,17 +160,18 @@ __attribute__((noinline)) void step_units(const RecurrentStepArgs& a, std::size_
 template <class Product, class Cell>
 BYTEGATE_INLINE void step_one_row(const RecurrentStepArgs& a, std::size_t row, float* lo, float* hi) {
   using Isa = typename Product::Isa;
-  constexpr std::size_t at_once = 2;
+  constexpr std::size_t at_once = 4;
   const PanelSweep sweep(a);
   for (std::size_t i = 0; i < sweep.count; i += at_once) {
     const std::size_t count = sweep.count - i < at_once ? sweep.count - i : at_once;
-    typename Isa::F gates[at_once][1][Cell::gates];
+    typename Isa::F gates[at_once][Cell::gates];
     for (std::size_t j = 0; j < count; ++j) {
       const std::size_t panel = sweep.panel(i + j);
       step_gates<Product, 1, Cell::gates, Cell::own_bias>(a, row, panel, step_input<Isa, Cell>(a, row, panel),
-                                                          gates[j]);
+                                                          gates + j);
     }
-    for (std::size_t j = 0; j < count; ++j) step_unit<Isa, Cell>(a, row, sweep.panel(i + j), gates[j][0], lo, hi);
+    step_units<Isa, Cell>(a, {row, sweep.panel(i), lo, hi}, computed_here(std::size_t{0}), sweep.step(), gates,
+                          computed_here(count));
   }
 }
 
@@ -161,8 +193,8 @@ void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t r
         const std::size_t row = first_row + m;
         step_gates_apart<Product, rows, Cell::gates, Cell::own_bias>(a, row, panel,
                                                                      step_input<Isa, Cell>(a, row, panel), gates);
-        step_units<Isa, Cell>(a, row, panel, gates, computed_here(std::size_t{rows}), ranges.lo_of(row),
-                              ranges.hi_of(row));
+        step_units<Isa, Cell>(a, {row, panel, ranges.lo_of(row), ranges.hi_of(row)}, computed_here(std::size_t{1}), 0,
+                              gates, computed_here(std::size_t{rows}));
       });
     }
   }
@@ -171,7 +203,7 @@ void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t r
 
 template <class Product, class Cell>
 void recurrent_step(const RecurrentStepArgs* args) {
-  const RecurrentStepArgs a = *args;
+  const RecurrentStepArgs& a = *args;
   for (std::size_t row = 0; row < a.lhs.rows; row += kStepRows) {
     step_block<Product, Cell>(a, row, a.lhs.rows - row < kStepRows ? a.lhs.rows - row : kStepRows);
   }

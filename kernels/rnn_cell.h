@@ -10,8 +10,14 @@ struct RnnCell {
   static constexpr bool has_state = false;
 
   template <VectorIsa Isa>
-  static BYTEGATE_INLINE typename Isa::F step(const typename Isa::F (&gate)[gates], const StepMemory& memory) {
-    return act<Isa>(gate[0], memory.relu);
+  static BYTEGATE_INLINE void open(const typename Isa::F (&gate)[gates], const StepMemory&,
+                                   typename Isa::F (&half_way)[kHalfWay]) {
+    half_way[0] = gate[0];
+  }
+
+  template <VectorIsa Isa>
+  static BYTEGATE_INLINE typename Isa::F close(const typename Isa::F (&half_way)[kHalfWay], const StepMemory& memory) {
+    return act<Isa>(half_way[0], memory.relu);
   }
 };
 

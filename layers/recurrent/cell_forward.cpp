@@ -11,7 +11,7 @@ namespace {
 /// recurrence reads them.
 constexpr std::size_t kGatesBytes = 256 * 1024;
 /// Enough rows to use each panel of weights several times. Tiles multiply faster than weights come from beyond L2.
-constexpr std::size_t kMinChunkRows = 32, kMinChunkRowsOfTiles = 64;
+constexpr std::size_t kMinChunkRows = 128, kMinChunkRowsOfTiles = 64;
 
 std::size_t chunk_steps(const ForwardCall& call, const PackedCell& cell) {
   const std::size_t least = call.kernels.tile_rows > 0 ? kMinChunkRowsOfTiles : kMinChunkRows;
@@ -84,7 +84,8 @@ CellForward::CellForward(const ForwardCall& call, const ThreadTeam& team, const 
       team_(team),
       cell_(cell),
       sequences_(sequences),
-      panels_(split_range(hidden_units(call) / panel_units(call.kernels.layout), team.index, team.count)),
+      padded_units_(hidden_units(call)),
+      panels_(split_range(padded_units_ / panel_units(call.kernels.layout), team.index, team.count)),
       input_quantizer_(call.kernels, call.scheme) {
   const Buffers buffers(call, cell, sequences);  // reserved: nothing is allocated
   staged_h_ = buffers.h_rows;
@@ -102,8 +103,6 @@ CellForward::CellForward(const ForwardCall& call, const ThreadTeam& team, const 
 void CellForward::reserve(const ForwardCall& call, const PackedCell& cell, const CellSequences& sequences) {
   [[maybe_unused]] const Buffers buffers(call, cell, sequences);
 }
-
-std::size_t CellForward::padded_units() const noexcept { return hidden_units(call_); }
 
 void CellForward::share_input(const CellForward& other) {
   input_ = other.input_;
@@ -136,7 +135,7 @@ void CellForward::stage_input(std::size_t first, std::size_t last) {
 
 /// h and the carried state as the caller passes them, rows in the call's order.
 void CellForward::load_state(const RecurrentArgs& args, std::size_t index) {
-  const std::size_t batch = call_.batch(), out = call_.out_size(), hidden = call_.hidden(), units = padded_units();
+  const std::size_t batch = call_.batch(), out = call_.out_size(), hidden = call_.hidden(), units = padded_units_;
   const Carried carried = call_.kind.carried;
   const float* from = carried == Carried::c ? args.c0.data : carried == Carried::h ? args.h0.data : nullptr;
   if (state_) std::memset(state_, 0, batch * units * sizeof(float));
@@ -218,7 +217,7 @@ void CellForward::store_state(const RecurrentArgs& args, std::size_t index) cons
       std::memcpy(args.hn.data + b * out, h, out * sizeof(float));
     }
     if (args.cn.data && first < last) {
-      const float* c = state_ + row * padded_units();
+      const float* c = state_ + row * padded_units_;
       std::memcpy(args.cn.data + b * hidden + first, c + first, (last - first) * sizeof(float));
     }
   }

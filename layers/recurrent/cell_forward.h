@@ -42,7 +42,6 @@ class CellForward {
 
   bool projected() const noexcept { return cell_.hr.has_value(); }
   bool is_last_step(std::size_t t) const noexcept { return sequences_.reverse ? t == 0 : t + 1 == call_.steps; }
-  std::size_t padded_units() const noexcept;
   /// Copies h_ of the first `active` rows to the output at step t.
   void store_output(std::size_t t, std::size_t active) const;
 
@@ -50,7 +49,8 @@ class CellForward {
   const ThreadTeam& team_;
   const PackedCell& cell_;
   const CellSequences& sequences_;
-  Range panels_;  ///< of this thread
+  std::size_t padded_units_;  ///< to whole panels
+  Range panels_;              ///< of this thread
   ActivationQuantizer input_quantizer_;
   StagedRows staged_h_{}, staged_unprojected_h_{};
   RowRange* ranges_ = nullptr;      ///< [batch] of h

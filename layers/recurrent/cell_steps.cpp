@@ -23,7 +23,6 @@ void KernelCellForward::step(std::size_t t, std::size_t active, float* gates) {
   const std::size_t h_stride = in_place ? sequences_.y.batch : out;
   const FloatRows rows{h, h_stride, active, out};
   const RowRange* ranges = call_.scheme && !projected() ? ranges_ : nullptr;
-  staged_h_.rows = active;
   run_phase(phases_[0], t, active, gates, h, h_stride);
   if (phase_count_ == 2) {  // r * h is in the place of h
     quantizer_.stage(rows, ranges, staged_h_, scratch_row_);
@@ -38,17 +37,17 @@ void KernelCellForward::step(std::size_t t, std::size_t active, float* gates) {
 
 void KernelCellForward::run_phase(const Phase& phase, std::size_t t, std::size_t active, float* gates, float* h,
                                   std::size_t h_stride) {
-  const std::size_t units = padded_units();
   RowRange* ranges = nullptr;
   if (call_.scheme) ranges = team_.count == 1 ? ranges_ : team_.part_ranges(kernel_calls_, team_.index, call_.batch());
-  const RecurrentStepArgs args{staged_h_,
+  // Not a copy of staged_h_, whose `rows` has just been written: loads wider than a store wait until it has retired.
+  const RecurrentStepArgs args{{staged_h_.data, staged_h_.stride, staged_h_.scales, active},
                                phase.weights->view(),
                                gates,
                                cell_.ih.channels(),
                                state_,
-                               units,
+                               padded_units_,
                                projected() ? unprojected_h_ : h,
-                               projected() ? units : h_stride,
+                               projected() ? padded_units_ : h_stride,
                                call_.hidden(),
                                ranges,
                                panels_.begin,
@@ -75,7 +74,7 @@ void KernelCellForward::merge_team_ranges(std::size_t active) {
 
 /// h = weight_hr * (o * tanh(c))
 void KernelCellForward::project(std::size_t active, float* h, std::size_t h_stride) {
-  const FloatRows rows{unprojected_h_, padded_units(), active, call_.hidden()};
+  const FloatRows rows{unprojected_h_, padded_units_, active, call_.hidden()};
   quantizer_.stage(rows, call_.scheme ? ranges_ : nullptr, staged_unprojected_h_, scratch_row_);
   const GemmArgs product{
       staged_unprojected_h_, cell_.hr->view(), h, h_stride, call_.out_size(), 0, cell_.hr->panels(), 0};
@@ -83,7 +82,7 @@ void KernelCellForward::project(std::size_t active, float* h, std::size_t h_stri
 }
 
 void TorchCellForward::step(std::size_t t, std::size_t active, float* gates) {
-  const std::size_t out = call_.out_size(), units = padded_units(), stride = cell_.hh.channels();
+  const std::size_t out = call_.out_size(), units = padded_units_, stride = cell_.hh.channels();
   const TensorQuantizer h_quantizer = stage(h_, out, out, active, staged_h_);
   const GemmArgs recurrent{staged_h_, cell_.hh.view(), torch_sums_, stride, stride, 0, cell_.hh.panels(), 0};
   call_.kernels.gemm(&recurrent);
