@@ -10,11 +10,10 @@ namespace bytegate::detail {
 namespace {
 
 /// A type of this file, so that what the parser's templates make of it is the file's own: other files cannot share it,
-/// and the linker need not know its names.
-template <class T, class = void>
-struct Serializer : nlohmann::adl_serializer<T> {};
+/// and the linker need not know its names. (g++ does not see that of a template, such as a serializer.)
+struct Binary : std::vector<std::uint8_t> {};
 using Json = nlohmann::basic_json<std::map, std::vector, std::string, bool, std::int64_t, std::uint64_t, double,
-                                  std::allocator, Serializer>;
+                                  std::allocator, nlohmann::adl_serializer, Binary>;
 
 constexpr std::size_t kMaxDepth = 16;
 
