@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Silero VAD by examples/silero_vad beside ONNX Runtime's float session: probabilities, decisions, and the time of a
-frame, on one thread each.
+frame, on one thread each. "int8 LSTM" is the example's --int8, "int8, all" what `bytegate quantize` makes of the file.
 
     scripts/get_silero.sh
     mkdir -p peers && (cd peers && npm install --ignore-scripts onnxruntime-node@1.30.0)
@@ -101,13 +101,16 @@ def main():
     parser.add_argument("wav", nargs="*")
     parser.add_argument("--model", default=os.path.join(ROOT, "build/models/silero_vad_16k_op15.onnx"))
     parser.add_argument("--program", default=os.path.join(ROOT, "build/release/examples/silero_vad"))
-    parser.add_argument("--rounds", type=int, default=3, help="each of which times the three in turn")
+    parser.add_argument("--command", default=os.path.join(ROOT, "build/release/tools/bytegate"))
+    parser.add_argument("--rounds", type=int, default=3, help="each of which times all in turn")
     arguments = parser.parse_args()
     import bytegate
     runtime = onnx_runtime.Runtime(arguments.npm)
     with tempfile.TemporaryDirectory() as folder:
         model = os.path.join(folder, "silero.safetensors")
         bytegate.convert_onnx(arguments.model, model)
+        int8 = os.path.join(folder, "silero.int8.safetensors")
+        subprocess.run([arguments.command, "quantize", model, int8], check=True, capture_output=True)
         wavs = arguments.wav
         if not wavs:
             wavs = [os.path.join(folder, "speech.wav")]
@@ -117,8 +120,8 @@ def main():
             for _ in range(arguments.rounds):
                 reference, us = by_onnx_runtime(runtime, arguments.model, audio)
                 times.setdefault("ONNX Runtime", []).append(us)
-                for name, *options in (("float",), ("int8 LSTM", "--int8")):
-                    results[name], us, backend = by_example(arguments.program, model, wav, folder, *options)
+                for name, file, *options in (("float", model), ("int8 LSTM", model, "--int8"), ("int8, all", int8)):
+                    results[name], us, backend = by_example(arguments.program, file, wav, folder, *options)
                     times.setdefault(name, []).append(us)
             report(os.path.basename(wav), runtime.version, backend, reference, results, times)
 
