@@ -58,7 +58,8 @@ std::string names_begin_with(const bytegate::StateDict& file) {
     const auto* conv = dynamic_cast<const bytegate::Conv1d*>(layer.get());
     if (conv && name.ends_with("stft") && conv->config().kernel_size == 256) return name.substr(0, name.size() - 4);
   }
-  throw std::runtime_error("the file has no layer 'stft' with a kernel of 256: it is not Silero VAD 5 or 6 for 16 kHz");
+  throw std::runtime_error(
+      "the model has no layer 'stft' with a kernel of 256; docs/onnx.md lists the files that are run");
 }
 
 /// The converter wrote the layers and what it saw of them (kernels, strides, padding). What happens between them is in

@@ -22,7 +22,7 @@ class SileroVad:
         prefix = next((name[:-4] for name, layer in layers.items()
                        if name.endswith("stft") and layer.kernel_size == 256), None)
         if prefix is None:
-            sys.exit(f"{path} has no layer 'stft' with a kernel of 256: it is not Silero VAD 5 or 6 for 16 kHz")
+            sys.exit(f"{path} has no layer 'stft' with a kernel of 256; docs/onnx.md lists the files that are run")
         convolutions = [layers[f"{prefix}encoder.{i}.reparam_conv"] for i in range(4)]
         self.stft = layers[prefix + "stft"]
         self.encoder = bytegate.Sequential(*(layer for conv in convolutions for layer in (conv, bytegate.ReLU())),
