@@ -106,6 +106,14 @@ void save_model(const Sequential& model, const std::filesystem::path& path, cons
   writer.save(path);
 }
 
+const Layer& StateDict::layer(std::string_view name) const {
+  const auto found = std::ranges::find(layers, name, &NamedLayer::name);
+  if (found != layers.end()) return *found->layer;
+  std::string names;
+  for (const NamedLayer& named : layers) detail::append_text(names, {names.empty() ? "" : ", ", named.name});
+  detail::throw_error(ErrorCode::invalid_argument, {"there is no layer '", name, "' among these: ", names});
+}
+
 StateDict load_state_dict(const SafetensorsFile& file, const LoadOptions& options) {
   const ModelMetadata metadata = detail::read_metadata(file);
   const TensorNames names(file);

@@ -31,11 +31,20 @@ class Conv1dCore {
     const bool fits = weight.rows() == c.out_channels && weight.cols() == cols;
     check_shape(fits, "Conv1d: the weight", Shape{weight.rows(), weight.cols()}, Shape{c.out_channels, cols});
     if (c.groups > 1)
-      depthwise = std::make_unique<const Depthwise>(weight, bias, how, on);
+      depthwise = std::make_shared<const Depthwise>(weight, bias, how, on);
     else
-      dense = std::make_unique<const RowProduct>("Conv1d", weight.with_rows_transposed(c.in_channels), bias, how, false,
+      dense = std::make_shared<const RowProduct>("Conv1d", weight.with_rows_transposed(c.in_channels), bias, how, false,
                                                  on);
   }
+  /// That of the other layout; rows are the same in both.
+  Conv1dCore(const Conv1dCore& core, bool channels_last)
+      : config([&] {
+          Conv1dConfig c = core.config;
+          c.channels_last = channels_last;
+          return c;
+        }()),
+        dense(core.dense),
+        depthwise(core.depthwise) {}
 
   void forward(ConstTensorView x, TensorView y, LayerState* state, std::span<const std::int64_t> lengths,
                const Layer* next, WorkspaceImpl& workspace) const;
@@ -47,8 +56,8 @@ class Conv1dCore {
   const Backend& backend() const noexcept { return *(dense ? dense->backend : depthwise->backend); }
 
   const Conv1dConfig config;
-  std::unique_ptr<const RowProduct> dense;
-  std::unique_ptr<const Depthwise> depthwise;
+  std::shared_ptr<const RowProduct> dense;
+  std::shared_ptr<const Depthwise> depthwise;
 
  private:
   std::size_t time_dim(const Shape& x) const noexcept { return x.rank() - (config.channels_last ? 2 : 1); }
@@ -180,6 +189,10 @@ Conv1d Conv1d::from_float(const Conv1d& conv, const Scheme& scheme, const Backen
   const std::optional<Tensor> bias = conv.bias();
   return {conv.config(), Weight::quantizing(conv.weight(), scheme), bias ? bias->view() : ConstTensorView{}, scheme,
           backend ? backend : &conv.backend()};
+}
+
+Conv1d Conv1d::in_layout(bool channels_last) const {
+  return Conv1d(std::make_shared<const detail::Conv1dCore>(*core_, channels_last));
 }
 
 LayerPtr Conv1d::quantize_dynamic(const Scheme& scheme, const Backend* backend) const {

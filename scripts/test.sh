@@ -53,7 +53,7 @@ gxx() { configure release && build release; }
 clangxx() {
   local tests=(torch_conformance digest gemm_test bits_test quantize_test activations_test)
   configure clang -DBYTEGATE_BENCH=OFF &&
-    build clang bytegate_cli demo_model custom_backend instructions_forward "${tests[@]}" &&
+    build clang bytegate_cli demo_model silero_vad dtln_mask custom_backend instructions_forward "${tests[@]}" &&
     run_tests clang -R "$(only instructions_test "${tests[@]}")"
 }
 # What reads files that anybody may have made, and what touches memory. (g++ warns of its own instrumentation, so

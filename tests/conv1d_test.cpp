@@ -102,6 +102,12 @@ TEST_P(Conv1dTest, AsTheOracle) {
                        c.bias.data.empty() ? ConstTensorView{} : c.bias.view(), &backend());
     EXPECT_EQ(first_difference(swapped(first.forward(swapped(c.x))), y), "") << "channels first";
     EXPECT_EQ(first_difference(swapped(Conv1d::from_float(first).forward(swapped(c.x))), q), "") << "channels first";
+    for (const Conv1d& same :
+         {layer.in_layout(false), first.in_layout(false), first.in_layout(true).in_layout(false)}) {
+      EXPECT_EQ(same.config(), first.config());
+      EXPECT_EQ(first_difference(swapped(same.forward(swapped(c.x))), y), "") << "in_layout";
+    }
+    EXPECT_EQ(first_difference(swapped(quantized.in_layout(false).forward(swapped(c.x))), q), "") << "in_layout";
     for (const Scheme& scheme : {Scheme::torch(false, 8), Scheme::torch(true, 7)}) {
       const Tensor torch = Conv1d::from_float(layer, scheme).forward(c.x);
       EXPECT_EQ(first_difference(swapped(Conv1d::from_float(first, scheme).forward(swapped(c.x))), torch), "");
@@ -139,6 +145,7 @@ TEST_P(Conv1dTest, Depthwise) {
     Conv1dConfig config = channels_first(c.config);
     const Conv1d first(config, c.weight.view(), c.bias.data.empty() ? ConstTensorView{} : c.bias.view(), &backend());
     EXPECT_EQ(first_difference(swapped(Conv1d::from_float(first).forward(swapped(c.x))), q), "");
+    EXPECT_EQ(first_difference(swapped(quantized.in_layout(false).forward(swapped(c.x))), q), "");
     for (const Scheme& scheme : {Scheme::torch(false, 8), Scheme::torch(true, 7)})
       EXPECT_GT(sqnr(exact, Conv1d::from_float(layer, scheme).forward(c.x)), 15) << to_string(scheme);
   }

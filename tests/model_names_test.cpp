@@ -95,6 +95,17 @@ TEST(ModelNames, WrappersAreLeftOut) {
             (std::vector<std::string>{"module.lstm", "module.fc"}));
 }
 
+TEST(ModelNames, LayersOfAStateDict) {
+  const StateDict dict = load_state_dict(lstm_fc("module.").file());
+  EXPECT_EQ(&dict.layer("fc"), dict.layers[1].layer.get());
+  EXPECT_EQ(&dict.layer<LSTM>("lstm"), dict.layers[0].layer.get());
+  EXPECT_EQ(&dict.layer<RecurrentLayer>("lstm"), dict.layers[0].layer.get());
+  expect_error(ErrorCode::invalid_argument, {"no layer 'module.lstm'", "lstm, fc"}, [&] { dict.layer("module.lstm"); });
+  expect_error(ErrorCode::invalid_argument, {"no layer 'gru'", "lstm, fc"}, [&] { dict.layer<LSTM>("gru"); });
+  expect_error(ErrorCode::invalid_argument, {"'fc'", "another class", "Linear("}, [&] { dict.layer<LSTM>("fc"); });
+  expect_error(ErrorCode::invalid_argument, {"no layer 'x'"}, [&] { StateDict().layer("x"); });
+}
+
 TEST(ModelNames, WhatIsNoWrapper) {
   LoadReport report;
   Dict some = lstm_fc("module.");

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #pragma GCC visibility push(default)
 namespace bytegate {
@@ -52,6 +53,9 @@ class Conv1d final : public Layer {
   /// The int8 layer of a float32 one. A null backend means that of `conv`.
   static Conv1d from_float(const Conv1d& conv, const Scheme& scheme = {}, const Backend* backend = nullptr);
 
+  /// The same layer for tensors of that layout, with the same weights in memory.
+  Conv1d in_layout(bool channels_last) const;
+
   /// x [B, in_channels, T] (channels_last: [B, T, in_channels]), or without B -> y [B, out_channels, T'], T' = (T + 2 *
   /// padding - dilation * (kernel_size - 1) - 1) / stride + 1, rounded down; causal: T / stride, rounded up.
   void forward(ConstTensorView x, TensorView y, Workspace& workspace) const;
@@ -82,6 +86,7 @@ class Conv1d final : public Layer {
   LayerPtr quantize_dynamic(const Scheme& scheme, const Backend* backend) const override;
 
  private:
+  explicit Conv1d(std::shared_ptr<const detail::Conv1dCore> core) noexcept : core_(std::move(core)) {}
   std::shared_ptr<const detail::Conv1dCore> core_;
 };
 

@@ -4,8 +4,10 @@
 #include <bytegate/model.h>
 #include <bytegate/safetensors.h>
 
+#include <concepts>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #pragma GCC visibility push(default)
@@ -98,6 +100,18 @@ struct StateDict {
   std::vector<std::string> others;  ///< names of the tensors that are in no layer
   std::vector<std::string> notes;   ///< what tensors are that look like a layer's and are not, a sentence each
   std::string stripped_prefix;      ///< as in LoadReport
+
+  /// The layer of that name. Throws Error (invalid_argument), which lists the names, if there is none.
+  const Layer& layer(std::string_view name) const;
+  /// The same as an L. It is an Error (invalid_argument), too, if the layer is of another class:
+  /// `state_dict.layer<LSTM>("encoder")`.
+  template <std::derived_from<Layer> L>
+  const L& layer(std::string_view name) const {
+    const Layer& found = layer(name);
+    if (const L* as = dynamic_cast<const L*>(&found)) return *as;
+    throw Error(ErrorCode::invalid_argument,
+                "layer '" + std::string(name) + "' is of another class: " + to_string(found));
+  }
 };
 
 /// Reads the layers that can be recognized (or are in LoadOptions::architecture, in any order), in a state dict or in a

@@ -14,11 +14,14 @@ class ConvRows final : public ProductRows {
       : input_(input),
         output_(output),
         cols_(input.kernel() * input.channels()),
-        shares_ranges_(quantized && input.row_stride() < cols_) {}
+        shares_ranges_(quantized && input.row_stride() < cols_ && input.channels() >= kSharingPays) {}
 
  private:
   /// Rows whose inputs are gathered at once, where they are not next to each other.
   static constexpr std::size_t kGathered = 16;
+  /// Channels from which the ranges of steps are found by themselves. The step of fewer is less than a few vectors, and
+  /// finding its range takes longer than reading it again in each of its rows.
+  static constexpr std::size_t kSharingPays = 32;
 
   void reserve(std::size_t rows, WorkspaceImpl& workspace) const override;
   RowRange range(const Kernels& kernels, WorkspaceImpl& workspace) const override;

@@ -12,8 +12,9 @@ Without PyTorch, models from files and layers from NumPy arrays:
     y = stream.step(x_t)
 
 `export` writes a PyTorch module and `convert_onnx` an ONNX file as a safetensors file that `load` and the C++ library
-read. `info()` lists the backends. Every failure is a bytegate.Error with a `code`. NumPy is needed; torch and onnx are
-imported only by what uses them. `python -m bytegate --help` is the command line.
+read; `load_layers` reads the layers of a file that is no whole model. `info()` lists the backends. Every failure is a
+bytegate.Error with a `code`. NumPy is needed; torch and onnx are imported only by what uses them. `python -m bytegate
+--help` is the command line.
 """
 
 from bytegate._error import Error
@@ -22,7 +23,7 @@ __all__ = [
     "ELU", "Conv1d", "Embedding", "Error", "Flatten", "GRU", "GRUCell", "LSTM", "LSTMCell", "LastStep", "Layer",
     "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "Model", "Permute", "RNN", "RNNCell", "ReLU", "Sequential",
     "Sigmoid", "Softmax", "Stream", "Tanh", "convert_onnx", "export", "info", "inspect", "load", "load_backend",
-    "quantize_dynamic", "set_num_threads"]
+    "load_layers", "quantize_dynamic", "set_num_threads"]
 
 # What is imported on first use, so that `import bytegate` is fast and needs no other package, and convert_onnx no
 # compiled part: module -> names.
@@ -31,7 +32,7 @@ _LAZY = {
     "bytegate._layers": ("ELU", "GRU", "LSTM", "RNN", "Conv1d", "Embedding", "Flatten", "GRUCell", "LastStep", "Layer",
                          "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "LSTMCell", "Permute", "ReLU", "RNNCell",
                          "Sigmoid", "Softmax", "Tanh"),
-    "bytegate._models": ("Model", "Sequential", "Stream", "load"),
+    "bytegate._models": ("Model", "Sequential", "Stream", "load", "load_layers"),
     "bytegate._quantize": ("quantize_dynamic",),
     "bytegate._core": ("load_backend",),
     "bytegate.onnx.convert": ("convert_onnx",),

@@ -6,7 +6,8 @@ from bytegate._layers import (
     GRUCell as GRUCell, LastStep as LastStep, Layer as Layer, LayerNorm as LayerNorm, LeakyReLU as LeakyReLU,
     Linear as Linear, LogSoftmax as LogSoftmax, LSTMCell as LSTMCell, Permute as Permute, ReLU as ReLU,
     RNNCell as RNNCell, Sigmoid as Sigmoid, Softmax as Softmax, Tanh as Tanh)
-from bytegate._models import Model as Model, Sequential as Sequential, Stream as Stream, load as load
+from bytegate._models import (
+    Model as Model, Sequential as Sequential, Stream as Stream, load as load, load_layers as load_layers)
 from bytegate._quantize import quantize_dynamic as quantize_dynamic
 from bytegate.onnx.convert import convert_onnx as convert_onnx
 from bytegate.torch.export import export as export

@@ -166,6 +166,16 @@ def load(path, backend=None, num_threads=1, *, architecture=None, guess_architec
     return Model(core, num_threads)
 
 
+def load_layers(path, backend=None, num_threads=1):
+    """The layers of a safetensors file by name, whatever runs between them: what convert_onnx and export write of a
+    graph that is no chain, a model's file, or a state dict. A dict of layers in the order of the file.
+
+        layers = bytegate.load_layers("layers.safetensors")
+        y, (h, c) = layers["decoder.lstm"](x)
+    """
+    return {name: wrap(core, num_threads) for name, core in _core.read_layers(os.fspath(path), backend)}
+
+
 def quantize(model, spec=None, scheme=None, backend=None):
     """quantize_dynamic for layers and models of this package."""
     if isinstance(model, Layer):

@@ -173,6 +173,29 @@ class Hostile(ConvertTest):
         g.output(g.op("Conv", g.input("b", 1, "t"), g.weight(50000, 1, 1), pads=[60000, 0]))
         self.refuse("its padding is 60000", g.model())
 
+    def test_numbers_that_a_layer_cannot_have(self):
+        """No file is written that the library does not read, and a 0 is not taken for a number left out."""
+        for pattern, attributes in (("its stride is 0", {"strides": [0]}), ("its dilation 0", {"dilations": [0]}),
+                                    ("its pads are 1 numbers", {"pads": [2]}),
+                                    ("its strides are 2", {"strides": [2, 1]}),
+                                    ("kernel_shape is 4", {"kernel_shape": [4]})):
+            g = Graph(13)
+            g.output(g.op("Conv", g.input("b", 2, "t"), g.weight(3, 2, 3), **attributes))
+            self.refuse(pattern, g.model())
+        g = Graph(13)
+        g.output(g.op("Conv", g.input("b", 70000, "t"), g.weight(70000, 1, 1), group=70000))
+        self.refuse("70,000 channels", g.model())
+        for number in (np.nan, np.inf, -1.0):
+            forms = [lambda g, x: g.op("LayerNormalization", x, g.weight(4), g.weight(4), epsilon=float(number)),
+                     lambda g, x: g.layer_norm(x, 4, eps=number)]
+            if number != -1.0:
+                forms += [lambda g, x: g.op("LeakyRelu", x, alpha=float(number)),
+                          lambda g, x: g.op("Elu", x, alpha=float(number))]
+            for form in forms:
+                g = Graph(17)
+                g.output(form(g, g.linear(g.input("b", 6), 6, 4, "fc")))
+                self.assertFalse(self.convert(g.model()).whole)
+
     def test_long_and_deep(self):
         g = Graph(13)
         w = g.weight(6, 4)

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 
 _TYPES = {TensorProto.FLOAT: np.float32, TensorProto.FLOAT16: np.float16, TensorProto.DOUBLE: np.float64,
-          TensorProto.INT32: np.int32, TensorProto.INT64: np.int64}
+          TensorProto.INT32: np.int32, TensorProto.INT64: np.int64, TensorProto.BOOL: np.bool_}
 
 
 def evaluate(model, feeds):
@@ -197,7 +197,7 @@ def op_BatchNormalization(a, x, scale, bias, mean, variance, **_):
 
 def op_Pad(a, x, pads=None, value=None, **_):
     pads = a["pads"] if pads is None else pads.tolist()
-    return np.pad(x, list(zip(pads[:x.ndim], pads[x.ndim:])))
+    return np.pad(x, list(zip(pads[:x.ndim], pads[x.ndim:])), a.get("mode", b"constant").decode())
 
 
 def op_Conv(a, x, w, bias=None, **_):

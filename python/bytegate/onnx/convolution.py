@@ -13,15 +13,17 @@ class _Window:
     """The kernel along one spatial dimension: size, stride, dilation and padding at both ends."""
 
     def __init__(self, node, axis, rank, kernel, more_padding):
-        def at(name, index):
-            values = node.integers(name)
-            return None if values is None or len(values) <= index else values[index]
+        def at(name, index, otherwise, count=rank):
+            values = node.integers(name) or [otherwise] * count
+            if len(values) != count:
+                unfit(f"its {name} are {len(values)} numbers; {count} are accepted")
+            return values[index]
 
         self.kernel = kernel
-        self.stride, self.dilation = at("strides", axis) or 1, at("dilations", axis) or 1
-        self.begin, self.end = at("pads", axis) or 0, at("pads", axis + rank) or 0
-        stated = at("kernel_shape", axis)
-        if stated not in (None, kernel):
+        self.stride, self.dilation = at("strides", axis, 1), at("dilations", axis, 1)
+        self.begin, self.end = at("pads", axis, 0, 2 * rank), at("pads", axis + rank, 0, 2 * rank)
+        stated = at("kernel_shape", axis, kernel)
+        if stated != kernel:
             unfit(f"its kernel_shape is {stated} where its weight has {kernel}")
         if min(self.stride, self.dilation) < 1 or min(self.begin, self.end) < 0 or max(
                 self.stride, self.dilation, self.begin, self.end) > MAX_COLUMNS:
@@ -133,6 +135,9 @@ def match_conv(node, graph, more_padding=None):
         unfit(f"it is a convolution over {rank} dimensions; one is accepted")
     if 0 in weight.shape or groups < 1 or weight.shape[0] % groups:
         unfit(f"its weight has the shape {list(weight.shape)}, in {groups} groups")
+    if max(weight.shape[0], weight.shape[1] * groups) > MAX_COLUMNS:
+        unfit(f"it has {weight.shape[1] * groups:,} channels and {weight.shape[0]:,} behind it; at most "
+              f"{MAX_COLUMNS:,} are accepted")
     more_padding = more_padding or [0] * 2 * rank
     if len(more_padding) != 2 * rank:
         return None

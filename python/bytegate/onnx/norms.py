@@ -9,6 +9,8 @@ from bytegate.onnx.graph import shortest
 
 
 def _norm_block(node, source, output, weight, bias, eps, weight_name):
+    if not 0 <= eps < float("inf"):
+        unfit(f"its epsilon is {eps}; a finite number of 0 or more is accepted")
     fields = {"normalized_shape": len(weight)}
     if eps != 1e-5:
         fields["eps"] = eps

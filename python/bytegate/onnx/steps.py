@@ -323,6 +323,9 @@ def _activation(chain, node, values, view):
     kind, attributes = _ACTIVATIONS[node.op]
     fields = {field: node.number(name, default) for name, (field, default) in attributes.items()
               if node.number(name, default) != default}
+    for field, value in fields.items():
+        if not abs(value) < float("inf"):
+            raise Broken(f"has the {field} {value}")
     return advance(chain, Block(kind, node, "", "", fields, {}), chain.tensor.dims, view.dims)
 
 
