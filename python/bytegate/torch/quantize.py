@@ -175,7 +175,7 @@ def unsupported_convolution(module):
         return f"padding_mode {module.padding_mode!r}"
     if modules.conv_padding(module) is None:
         return "padding 'same' with an even kernel"
-    depthwise = module.groups == module.in_channels and module.out_channels % module.in_channels == 0
+    depthwise = module.groups == module.in_channels == module.out_channels
     if module.groups != 1 and not depthwise:
         return f"{module.groups} groups"
     return None
