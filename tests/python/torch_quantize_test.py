@@ -7,14 +7,13 @@ import pickle
 import sys
 import unittest
 
-from package_testing import PackageTest, bytegate, need_torch
+from package_testing import bytegate
+from torch_testing import TorchTest, first, torch  # before torch: without it, the test is skipped
 
-torch = need_torch()
-from torch import nn  # noqa: E402
-from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence  # noqa: E402
-
-import torch_modules  # noqa: E402
-from bytegate.torch.modules import QuantizedModule  # noqa: E402
+import torch_modules
+from torch import nn
+from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
+from bytegate.torch.modules import QuantizedModule
 
 KINDS = bytegate._core.kinds()
 CASES = {  # float module, its input, options of the layer as files name them
@@ -30,29 +29,6 @@ CASES = {  # float module, its input, options of the layer as files name them
     "rnn_cell": (lambda: nn.RNNCell(6, 9, nonlinearity="relu"), (2, 6), {"nonlinearity": "relu"}),
 }
 CASES = {kind: case for kind, case in CASES.items() if kind in KINDS}
-
-
-def example_of(module):
-    return module.example() if hasattr(module, "example") else (torch.randn(3, 8),)
-
-
-def first(result):
-    while isinstance(result, tuple) and not hasattr(result, "batch_sizes"):
-        result = result[0]
-    return result
-
-
-class TorchTest(PackageTest):
-    def setUp(self):
-        super().setUp()
-        self.enterContext(torch.no_grad())
-
-    def same(self, a, b):
-        self.equal(a.numpy(), b.numpy())
-
-    def bits_of_cpp(self, kind, fields, module, int8, x, scheme):
-        tensors = {name: tensor.detach().numpy() for name, tensor in module.named_parameters()}
-        self.equal(first(int8(x)).numpy(), self.run_in_cpp(kind, fields, tensors, x.numpy(), scheme))
 
 
 class LayersTest(TorchTest):
@@ -155,40 +131,6 @@ class LayersTest(TorchTest):
 
 
 class ModulesTest(TorchTest):
-    def test_any_forward(self):
-        """Each replaced layer's output has the bits of C++ for the input it had, and the original is untouched."""
-        for cls in torch_modules.ALL:
-            module = cls()
-            before, training = {k: v.clone() for k, v in module.state_dict().items()}, module.training
-            int8 = bytegate.quantize_dynamic(module, {nn.Linear, nn.LSTM, nn.GRU, nn.LSTMCell, nn.GRUCell})
-            with self.subTest(module=cls.__name__):
-                self.follow(module, int8, module.example())
-                self.assertEqual(module.training, training)
-                self.assertFalse(int8.training)
-                self.assertFalse([m for m in module.modules() if isinstance(m, QuantizedModule)])
-                for name, tensor in module.state_dict().items():
-                    self.assertTrue(torch.equal(tensor, before[name]), name)
-
-    def follow(self, module, int8, example):
-        floats, calls = dict(module.named_modules()), []
-        names = {m: name for name, m in int8.named_modules()}
-        replaced = [m for m in int8.modules() if isinstance(m, QuantizedModule)]
-        self.assertTrue(replaced)
-        hooks = [m.register_forward_hook(lambda m, args, out: calls.append((m, args, out))) for m in replaced]
-        got = first(int8(*example))
-        for hook in hooks:
-            hook.remove()
-        self.assertEqual(got.shape, first(module.eval()(*example)).shape)
-        module.train()
-        self.assertLess((got - first(module.eval()(*example))).abs().max(), 0.2)
-        module.train()
-        self.assertTrue(calls)
-        for m, args, out in calls:
-            if hasattr(args[0], "batch_sizes") or len(args) > 1 and args[1] is not None:
-                continue  # the program in C++ takes neither; LayersTest has both
-            options = {"batch_first": True} if getattr(m, "batch_first", False) else {}
-            self.bits_of_cpp(m.KIND, options, floats[names[m]], m, args[0], m.scheme)
-
     def test_left_alone(self):
         module = bytegate.quantize_dynamic(torch_modules.SelfAttention())
         self.assertIs(type(module.into), bytegate.torch.modules.Linear)

@@ -23,7 +23,8 @@ class ExportReport:
     `whole` says whether the file is a model that runs as the module does; otherwise it holds layers without an order,
     and `reason` names what in forward() is no chain of layers. `layers` are pairs of a name and the layer's printed
     form, `notes` further sentences, `verified` the largest difference from the module's outputs on the examples,
-    divided by the largest output where that is above 1; None where nothing could be compared. Printed, a report is a text for people.
+    divided by the largest output where that is above 1; None where nothing could be compared. Printed, a report is a
+    text for people.
     """
 
     def __init__(self, path, layers, reason, notes, verified):
