@@ -2,13 +2,14 @@
 that the result is a module like any other."""
 
 import copy
+import inspect
 import io
 import pickle
 import sys
 import unittest
 
 from package_testing import bytegate
-from torch_testing import TorchTest, first, torch  # before torch: without it, the test is skipped
+from torch_testing import TorchTest, first, quantization, torch  # before torch: without it, the test is skipped
 
 import torch_modules
 from torch import nn
@@ -111,7 +112,7 @@ class LayersTest(TorchTest):
 
     def test_printed(self):
         """As PyTorch prints its own."""
-        if not hasattr(torch, "quantization"):
+        if quantization is None:
             self.skipTest("this PyTorch has no quantization of its own")
         modules = [nn.Linear(16, 40), nn.LSTM(16, 40, num_layers=2), nn.LSTM(16, 40, batch_first=True, dropout=0.5,
                                                                              num_layers=2, bidirectional=True)]
@@ -120,7 +121,7 @@ class LayersTest(TorchTest):
                     nn.RNNCell(16, 40, bias=True)] if "gru_cell" in KINDS else []
         for module in modules:
             model = nn.Sequential(module)
-            theirs = torch.quantization.quantize_dynamic(model, dtype=torch.qint8)
+            theirs = quantization.quantize_dynamic(model, dtype=torch.qint8)
             self.assertEqual(str(bytegate.quantize_dynamic(model, scheme="torch")), str(theirs))
         self.assertEqual(str(bytegate.quantize_dynamic(nn.Linear(3, 4))), "DynamicQuantizedLinear(in_features=3, "
                          "out_features=4, dtype=torch.qint8, qscheme=torch.per_channel_affine)")
@@ -149,7 +150,7 @@ class ModulesTest(TorchTest):
             int8 = bytegate.quantize_dynamic(model, spec, **options)
             return {name for name, m in int8.named_modules() if isinstance(m, QuantizedModule)}
 
-        qconfig = torch.quantization.default_dynamic_qconfig if hasattr(torch, "quantization") else object()
+        qconfig = quantization.default_dynamic_qconfig if quantization else object()
         for spec, expected in ((None, {"0", "1.0", "1.1", "2"}), ({nn.LSTM}, {"1.1"}), ({"1"}, {"1.0", "1.1"}),
                                ({"2", nn.LSTM}, {"1.1", "2"}), ({nn.Linear: qconfig}, {"0", "1.0", "2"}),
                                ({nn.Linear: qconfig, "1": None}, {"0", "1.0", "2"}),
@@ -163,15 +164,15 @@ class ModulesTest(TorchTest):
 
     def test_against_pytorch_what_is_chosen(self):
         """The same modules as PyTorch's own, for its own spelling."""
-        if not hasattr(torch, "quantization"):
+        if quantization is None:
             self.skipTest("this PyTorch has no quantization of its own")
-        qconfig = torch.quantization.default_dynamic_qconfig
+        qconfig = quantization.default_dynamic_qconfig
         for spec in (None, {nn.Linear}, {"blocks.1"}, {"blocks.1": qconfig, "blocks.1.fc": None}, {nn.LSTM: qconfig},
                      {nn.ModuleDict: qconfig}, {"blocks": qconfig, nn.Linear: None}):
             def replaced(model):
                 return {name for name, m in model.named_modules() if m._get_name().startswith("DynamicQuantized")}
             ours = bytegate.quantize_dynamic(torch_modules.Residual(), spec)
-            theirs = torch.quantization.quantize_dynamic(torch_modules.Residual(), spec)
+            theirs = quantization.quantize_dynamic(torch_modules.Residual(), spec)
             self.assertEqual(replaced(ours), replaced(theirs), spec)
 
     def test_in_place(self):
@@ -261,7 +262,7 @@ class ModulesTest(TorchTest):
             stored = io.BytesIO()
             torch.save(model, stored)
             stored.seek(0)
-            options = {} if torch.__version__.startswith("1.") else {"weights_only": False}
+            options = {"weights_only": False} if "weights_only" in inspect.signature(torch.load).parameters else {}
             for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), torch.load(stored, **options)):
                 self.same(again(x), expected)
                 self.assertEqual(str(again), str(model))

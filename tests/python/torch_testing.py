@@ -3,6 +3,10 @@
 from package_testing import PackageTest, need_torch
 
 torch = need_torch()
+# PyTorch's own, which it is removing.
+quantization = getattr(torch, "quantization", None) or getattr(getattr(torch, "ao", None), "quantization", None)
+if not hasattr(quantization, "quantize_dynamic"):
+    quantization = None
 
 
 def example_of(module):

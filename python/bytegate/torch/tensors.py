@@ -4,7 +4,12 @@ import torch
 
 from bytegate._error import Error
 
-_is_tracing = torch.jit.is_tracing
+
+def _never():
+    return False
+
+
+_is_tracing = getattr(getattr(torch, "jit", None), "is_tracing", _never)
 _is_compiling = getattr(getattr(torch, "compiler", None), "is_compiling", None)
 
 

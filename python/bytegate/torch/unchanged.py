@@ -14,6 +14,11 @@ def _tensors(module):
     yield from ((name, value) for name, value in vars(module).items() if isinstance(value, torch.Tensor))
 
 
+def _version(tensor):
+    """How often a tensor has been changed in place; None where that is not counted."""
+    return None if tensor.is_inference() else tensor._version
+
+
 class Unchanged:
     """Within it, modules below `module` may be changed by their forward(); afterwards, attributes and buffers are what
     they were. `changed()` names what has been changed so far, None for nothing."""
@@ -23,8 +28,8 @@ class Unchanged:
 
     def __enter__(self):
         self._before = [(dict(vars(m)), [dict(vars(m)[table]) for table in _TABLES]) for _, m in self._modules]
-        self._versions = [[(name, tensor, tensor._version) for name, tensor in _tensors(m)] for _, m in self._modules]
-        self._buffers = [(b, b.detach().clone(), b._version) for _, m in self._modules for b in m._buffers.values()
+        self._versions = [[(name, tensor, _version(tensor)) for name, tensor in _tensors(m)] for _, m in self._modules]
+        self._buffers = [(b, b.detach().clone(), _version(b)) for _, m in self._modules for b in m._buffers.values()
                          if b is not None]
         return self
 
@@ -37,7 +42,7 @@ class Unchanged:
                     vars(module)[name].clear()
                     vars(module)[name].update(table)
         for buffer, values, version in self._buffers:
-            if buffer._version != version:
+            if _version(buffer) != version:
                 with torch.no_grad():
                     buffer.copy_(values)
 
@@ -51,6 +56,6 @@ class Unchanged:
                     if before.get(key, self) is not after.get(key, self):
                         return f"{name}.{key}".lstrip(".")
             for key, tensor, version in tensors:
-                if tensor._version != version:
+                if _version(tensor) != version:
                     return f"{name}.{key}".lstrip(".")
         return None
