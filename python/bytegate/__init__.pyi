@@ -19,7 +19,8 @@ _Pair: TypeAlias = tuple[_Floats, _Floats]
 _L = TypeVar("_L", bound=Layer)
 
 class Error(RuntimeError):
-    code: Literal["invalid_argument", "shape_mismatch", "unknown_backend", "unsupported_backend", "bad_file", "io_error"]
+    code: Literal["invalid_argument", "shape_mismatch", "unknown_backend", "unsupported_backend", "bad_file",
+                  "io_error"]
     def __init__(self, code: str, message: str) -> None: ...
 
 class Layer:

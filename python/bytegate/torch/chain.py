@@ -1,7 +1,6 @@
 """The order in which a module calls its layers, and what its forward() does between them, followed by torch.fx."""
 
 import dis
-import inspect
 import operator
 import sys
 
@@ -10,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from bytegate._error import Error
+from bytegate.torch import in_place
 from bytegate.torch import layers as _layers
 from bytegate.torch.unchanged import Unchanged
 
@@ -120,40 +120,11 @@ def _trace(module):
         raise Broken("forward() has control flow that depends on a tensor or its shape")
     modules = dict(outer.named_modules())
     for node in graph.nodes:
-        _refuse_used_after_change(node, modules)
+        if in_place.is_used_besides(node, modules):
+            raise Broken(f"{_title(node)} changes a tensor in place and does not pass it on alone")
     traced = fx.GraphModule(outer, graph)
     traced.graph.eliminate_dead_code()
     return traced
-
-
-def _changes_its_input(node, modules):
-    """Whether a node of the graph computes in place."""
-    if node.op == "call_module":
-        return bool(getattr(modules.get(node.target), "inplace", False))
-    if node.op not in ("call_function", "call_method"):
-        return False
-    name = str(getattr(node.target, "__name__", node.target))
-    if node.kwargs.get("inplace") or "out" in node.kwargs or name.endswith("_") and not name.endswith("__"):
-        return True
-    try:
-        parameters = list(inspect.signature(node.target).parameters)
-    except (TypeError, ValueError):  # a method, or a function of C
-        return False
-    return "inplace" in parameters[:len(node.args)] and bool(node.args[parameters.index("inplace")])
-
-
-def _asks_for_sizes(node):
-    return node.op == "call_method" and node.target in ("size", "dim") or node.target is getattr
-
-
-def _refuse_used_after_change(node, modules):
-    """Raises Broken where a tensor that was computed in place is used other than as the result of that computation."""
-    if not _changes_its_input(node, modules) or not node.args:
-        return
-    changed = node.args[0]
-    others = [user for user in getattr(changed, "users", ()) if user is not node and not _asks_for_sizes(user)]
-    if others or not node.users:
-        raise Broken(f"{_title(node)} changes a tensor in place and does not pass it on alone")
 
 
 def _ranks(traced, example):
