@@ -22,11 +22,7 @@ import struct
 import sys
 import tempfile
 
-try:
-    import torch
-except ImportError:
-    sys.exit("torch_to_safetensors.py needs PyTorch, which this Python does not have; run it where the model was "
-             "trained")
+torch = None  # import_torch brings it: the package bytegate uses write_file without PyTorch
 
 DTYPES = {"bool": "BOOL", "uint8": "U8", "int8": "I8", "float8_e5m2": "F8_E5M2", "float8_e4m3fn": "F8_E4M3",
           "int16": "I16", "uint16": "U16", "float16": "F16", "bfloat16": "BF16", "int32": "I32", "uint32": "U32",
@@ -34,6 +30,16 @@ DTYPES = {"bool": "BOOL", "uint8": "U8", "int8": "I8", "float8_e5m2": "F8_E5M2",
 
 # Where training loops keep the state dict, the likeliest first.
 CONTAINER_KEYS = ("state_dict", "model_state_dict", "model_state", "model", "module", "net", "network")
+
+
+def import_torch():
+    global torch
+    try:
+        import torch as imported
+    except ImportError:
+        sys.exit("torch_to_safetensors.py needs PyTorch, which this Python does not have; run it where the model was "
+                 "trained")
+    torch = imported
 
 
 def note(text):
@@ -236,16 +242,13 @@ def output_target(path):
     return os.path.realpath(path), stat.S_IMODE(mode)
 
 
-def write_safetensors(path, tensors, metadata):
-    """tensors: name -> tensor, written in this order."""
-    if sys.byteorder != "little":
-        sys.exit("safetensors data is little-endian; run this on a little-endian machine")
+def write_file(path, entries, parts, metadata):
+    """entries: (name, safetensors' name of the type, shape, bytes) of each tensor; parts: their data, in that order."""
     header = {"__metadata__": metadata} if metadata else {}
     end = 0
-    for name, tensor in tensors.items():
-        begin, end = end, end + tensor.numel() * tensor.element_size()
-        header[name] = {"dtype": DTYPES[str(tensor.dtype).split(".")[1]], "shape": list(tensor.shape),
-                        "data_offsets": [begin, end]}
+    for name, dtype, shape, size in entries:
+        begin, end = end, end + size
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [begin, end]}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     target, mode = output_target(path)
@@ -254,8 +257,8 @@ def write_safetensors(path, tensors, metadata):
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(struct.pack("<Q", len(text)) + text)
-            for tensor in tensors.values():
-                file.write(data_of(tensor))
+            for part in parts:
+                file.write(part)
             file.flush()
             os.fsync(file.fileno())
         if mode is None:
@@ -267,6 +270,15 @@ def write_safetensors(path, tensors, metadata):
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def write_safetensors(path, tensors, metadata):
+    """tensors: name -> tensor, written in this order."""
+    if sys.byteorder != "little":
+        sys.exit("safetensors data is little-endian; run this on a little-endian machine")
+    entries = [(name, DTYPES[str(tensor.dtype).split(".")[1]], tensor.shape, tensor.numel() * tensor.element_size())
+               for name, tensor in tensors.items()]
+    write_file(path, entries, map(data_of, tensors.values()), metadata)
 
 
 def read_architecture(path):
@@ -294,6 +306,7 @@ def main(arguments=None):
                         help="name the tensors of LSTMCells as those of LSTMs of one layer")
     parser.add_argument("--unsafe", action="store_true", help="allow the file to run code while it is loaded")
     arguments = parser.parse_args(arguments)
+    import_torch()
     tensors = fold(load_state_dict(arguments.state_dict, arguments.unsafe, arguments.key))
     tensors = rename_lstm_cells(tensors, arguments.state_dict, arguments.lstm_cells)
     metadata = {"architecture": read_architecture(arguments.architecture)} if arguments.architecture else {}

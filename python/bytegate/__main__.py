@@ -26,7 +26,7 @@ def _is_checkpoint(path):
 
 def _convert(arguments, others):
     if _is_checkpoint(arguments.model):
-        from bytegate import torch_to_safetensors  # ends the program with a sentence where PyTorch is missing
+        from bytegate import torch_to_safetensors
         return torch_to_safetensors.main([arguments.model, arguments.out, *others])
     parser = argparse.ArgumentParser(prog="python -m bytegate convert model.onnx model.safetensors")
     parser.add_argument("--name", help="the model's name in the file")

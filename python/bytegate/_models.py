@@ -185,15 +185,27 @@ def quantize(model, spec=None, scheme=None, backend=None):
         if core is None:
             raise Error("invalid_argument", f"{model} has no int8 form, or is int8 already")
         return wrap(core, model.num_threads)
-    names = {name for name, _ in model._core.layers()}
-    kinds, include = [], []
-    for item in spec if spec is not None else ():
-        if isinstance(item, str) and (item in names or any(c in item for c in "*?")):
-            include.append(item)
-        else:
-            kinds.append(kind_of(item))
-    if kinds and include:  # each of them chooses layers: named ones, and all of a kind
-        include += [name for name, core in model._core.layers() if core.kind in kinds]
-        kinds = [kind for kind, _ in _core.kinds().items()]
-    core = model._core.quantize_dynamic(scheme, kinds, include, [], backend, model.num_threads)
+    kinds, include, exclude = _chosen(model, spec)
+    if spec is not None and not kinds and not include:
+        return model
+    core = model._core.quantize_dynamic(scheme, kinds, include, exclude, backend, model.num_threads)
     return Model(core, model.num_threads)
+
+
+def _chosen(model, spec):
+    """Kinds, names to include and names to exclude, as the core takes them."""
+    layers = [(name, core.kind) for name, core in model._core.layers()]
+    names = {name for name, _ in layers}
+    kinds, include, exclude = [], [], []
+    rules = spec if isinstance(spec, dict) else dict.fromkeys(spec if spec is not None else (), True)
+    for item, value in rules.items():
+        if isinstance(item, str) and (item in names or any(c in item for c in "*?")):
+            (exclude if value is None else include).append(item)
+        elif value is not None:
+            kinds.append(kind_of(item))
+        else:
+            kind_of(item)  # a kind that no other rule chooses is left as it is
+    if kinds and include:  # each of them chooses layers: named ones, and all of a kind
+        include += [name for name, kind in layers if kind in kinds]
+        kinds = list(_core.kinds())
+    return kinds, include, exclude

@@ -44,7 +44,7 @@ ArraySource::ArraySource(const LayerKind& kind, const py::dict& fields, const py
     const auto object = py::reinterpret_borrow<py::object>(value);
     const std::string what = std::string(kind.title) + "'s " + name;
     Array array;
-    if (is_int8(object)) {
+    if (is_int8(object, what.c_str())) {
       array.owner = int8_array(object, what.c_str());
       array.int8s = static_cast<const std::int8_t*>(array.owner.data());
       array.shape = shape_of(array.owner);

@@ -82,7 +82,9 @@ py::array_t<std::int8_t> int8_array(const py::object& object, const char* what) 
   return contiguous<std::int8_t>(object, what, "int8");
 }
 
-bool is_int8(const py::object& object) { return py::array_t<std::int8_t>::check_(as_array(object, "a tensor")); }
+bool is_int8(const py::object& object, const char* what) {
+  return py::array_t<std::int8_t>::check_(as_array(object, what));
+}
 
 py::array_t<float> new_array(const Shape& shape) {
   return py::array_t<float>(std::vector<py::ssize_t>(shape.dims().begin(), shape.dims().end()));

@@ -34,7 +34,7 @@ FloatArray float_array(const py::object& object, const char* what);
 IndexArray index_array(const py::object& object, const char* what);
 py::array_t<std::int8_t> int8_array(const py::object& object, const char* what);
 /// Whether the array, or what __dlpack__ makes of the object, has elements of that type.
-bool is_int8(const py::object& object);
+bool is_int8(const py::object& object, const char* what);
 
 /// A new float32 array without values.
 py::array_t<float> new_array(const Shape& shape);

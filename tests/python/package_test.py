@@ -157,6 +157,7 @@ class LayersTest(PackageTest):
         self.refuse("num_threads|threads", lambda: setattr(layer, "num_threads", 0) or layer.run(floats(2, 6)))
         self.refuse("int64, not float32", lambda: bytegate.Embedding(floats(3, 2)).run(floats(2)))
         self.refuse("weight must be of type float32, not float64", lambda: bytegate.Linear(np.zeros((2, 3))))
+        self.refuse("a Linear.s weight must be a NumPy array .* not list", lambda: bytegate.Linear([[1.0]]))
         self.refuse("a bias of shape", lambda: bytegate.Linear(floats(5, 6), floats(4)), "shape_mismatch")
         self.refuse("no tensor", lambda: bytegate.LSTM({**lstm_weights(3, 4), "extra": floats(2)}))
         self.refuse("needs a tensor bias_hh_l0|bias", lambda: bytegate.LSTM(
@@ -207,7 +208,10 @@ class ModelsTest(PackageTest):
         model = self.model()
         for spec, expected in ((None, (True, True)), ({bytegate.LSTM}, (True, False)), ({"fc"}, (False, True)),
                                ({"linear"}, (False, True)), ({"fc", bytegate.LSTM}, (True, True)),
-                               (["f*"], (False, True))):
+                               (["f*"], (False, True)), ({"lstm": None}, (False, False)), (set(), (False, False)),
+                               ({bytegate.LSTM: True, "fc": True}, (True, True)),
+                               ({bytegate.LSTM: True, bytegate.Linear: True, "lstm": None}, (False, True)),
+                               ({"f*": True, bytegate.LSTM: None}, (False, True))):
             int8 = bytegate.quantize_dynamic(model, spec)
             self.assertEqual((int8["lstm"].quantized, int8["fc"].quantized), expected, spec)
         self.assertFalse(model["fc"].quantized)

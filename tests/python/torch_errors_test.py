@@ -94,6 +94,10 @@ class ErrorsTest(PackageTest):
             x = torch.randn(2, 4, 9)
             for i in (4, 5):
                 self.assertLess((int8[i](x) - odd[i](x)).abs().max(), 0.1)
+        with self.assertWarnsRegex(UserWarning, "nothing was quantized: .*0.linear1, 0.linear2"):
+            bytegate.quantize_dynamic(nn.Sequential(nn.TransformerEncoderLayer(8, 2, 8)), {"0"})
+        with self.assertWarnsRegex(UserWarning, "0 .6 groups"):
+            bytegate.quantize_dynamic(nn.Sequential(nn.Conv1d(6, 12, 3, groups=6)), {nn.Conv1d})
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             bytegate.quantize_dynamic(torch_modules.Residual())

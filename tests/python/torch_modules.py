@@ -159,4 +159,70 @@ def sequential():
     return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Sequential(nn.Linear(16, 16), nn.Tanh()), nn.Linear(16, 3))
 
 
+class Projected(nn.Module):
+    """Projections in both directions, and a state that is handed on from one layer to the next, unbatched."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.LSTM(8, 12, num_layers=2, bidirectional=True, proj_size=5)
+        self.second = nn.LSTM(10, 12, num_layers=2, bidirectional=True, proj_size=5)
+
+    def forward(self, x):
+        y, state = self.first(x)
+        y, (h, c) = self.second(y, state)
+        return torch.cat([y.flatten(), h.flatten(), c.flatten()])
+
+    @staticmethod
+    def example():
+        return (torch.randn(6, 8),)
+
+
+class PackedStates(nn.Module):
+    """Packed sequences in any order with states of their own, through two kinds of layers that share an input."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(6, 9, num_layers=2, batch_first=True)
+        self.gru = nn.GRU(6, 9, bidirectional=True)
+        self.fc = nn.Linear(27, 4)
+
+    def forward(self, x, lengths, h, c):
+        packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        a, after = self.lstm(packed, (h, c))
+        b, last = self.gru(packed, h)
+        both = torch.cat([pad_packed_sequence(y, batch_first=True)[0] for y in (a, b)], -1)
+        return self.fc(both), after, last
+
+    @staticmethod
+    def example():
+        return torch.randn(4, 7, 6), torch.tensor([3, 7, 1, 5]), torch.randn(2, 4, 9), torch.randn(2, 4, 9)
+
+
+class EveryKind(nn.Module):
+    """The kinds that are quantized where the caller says so, with hooks that change what passes."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(30, 8)
+        self.conv = nn.Conv1d(8, 12, 3, padding=1, stride=2)
+        self.rnn = nn.RNN(12, 10, nonlinearity="relu", batch_first=True, bidirectional=True)
+        self.cell = nn.RNNCell(20, 7)
+        self.out = nn.Sequential(nn.Linear(7, 9, bias=False), nn.Tanh(), nn.Linear(9, 2))
+        self.conv.register_forward_hook(lambda module, args, y: torch.relu(y))
+        self.rnn.register_forward_pre_hook(lambda module, args: (args[0] * 2, *args[1:]))
+
+    def forward(self, words):
+        x = self.conv(self.embedding(words).transpose(1, 2)).transpose(1, 2)
+        y, h = self.rnn(x, torch.ones(2, len(x), 10))
+        state = self.cell(torch.cat([h[0], h[1]], -1))
+        for step in y.unbind(1):
+            state = self.cell(step, state)
+        return self.out(state)
+
+    @staticmethod
+    def example():
+        return (torch.randint(0, 30, (3, 9)),)
+
+
+MORE = (Projected, PackedStates, EveryKind)
 ALL = (AttentionTagger, SelfAttention, Translator, Residual, TiedLanguageModel, Ragged, Shared)

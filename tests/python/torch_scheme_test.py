@@ -5,25 +5,18 @@ PyTorch's own error energy."""
 import sys
 import unittest
 
-from package_testing import PackageTest, bytegate, need_torch
+from package_testing import PackageTest, bytegate
+from torch_testing import first, quantization, torch  # before torch: without it, the test is skipped
 
-torch = need_torch()
 engines = getattr(getattr(torch.backends, "quantized", None), "supported_engines", ())
-if not hasattr(torch, "quantization") or "qnnpack" not in engines:
+if quantization is None or "qnnpack" not in engines:
     print("skipped: this PyTorch has no quantize_dynamic with the engine qnnpack")
     sys.exit(77)
-from torch import nn  # noqa: E402
-
 import torch_modules  # noqa: E402
+from torch import nn  # noqa: E402
 from bytegate.torch.modules import QuantizedModule  # noqa: E402
 
 KINDS = bytegate._core.kinds()
-
-
-def first(result):
-    while isinstance(result, tuple):
-        result = result[0]
-    return result
 
 
 class SchemeTest(PackageTest):
@@ -44,7 +37,7 @@ class SchemeTest(PackageTest):
     def check(self, module, *example):
         module.eval()
         ours = bytegate.quantize_dynamic(module, scheme="torch")
-        theirs = torch.quantization.quantize_dynamic(module, dtype=torch.qint8)
+        theirs = quantization.quantize_dynamic(module, dtype=torch.qint8)
         self.near(first(ours(*example)), first(theirs(*example)), first(module(*example)), type(module).__name__)
         self.assertTrue([m for m in ours.modules() if isinstance(m, QuantizedModule)])
 

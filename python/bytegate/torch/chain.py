@@ -9,7 +9,9 @@ from torch import nn
 from torch.nn import functional
 
 from bytegate._error import Error
+from bytegate.torch import in_place
 from bytegate.torch import layers as _layers
+from bytegate.torch.unchanged import Unchanged
 
 try:
     from torch import fx
@@ -56,8 +58,16 @@ class _Proxy(fx.Proxy if fx else object):
 
 
 class _Tracer(fx.Tracer if fx else object):
+    def __init__(self):
+        super().__init__()
+        self.branched = False  # whether forward() asked for the truth of a tensor, and perhaps caught the exception
+
     def proxy(self, node):
         return _Proxy(node, self)
+
+    def to_bool(self, obj):
+        self.branched = True
+        return super().to_bool(obj)
 
     def is_leaf_module(self, module, name):
         return _layers.is_known(module) or super().is_leaf_module(module, name)
@@ -77,6 +87,8 @@ def follow(module, examples):
     walk = _Walk(Chain(), dict(traced.named_modules()), _ranks(traced, examples[0]))
     for node in traced.graph.nodes:
         walk.visit(node)
+    if walk.chain.layers and _first_takes_another_type(walk.chain, examples[0]):
+        raise Broken(f"it takes {examples[0].dtype} and converts it before the layer {walk.chain.layers[0][0]!r}")
     return walk.chain
 
 
@@ -97,12 +109,19 @@ class _OneInput(nn.Module):
 
 
 def _trace(module):
+    outer, tracer = _OneInput(module), _Tracer()
     try:
-        outer = _OneInput(module)
-        graph = _Tracer().trace(outer)
+        with Unchanged(module):
+            graph = tracer.trace(outer)
     except Exception as error:  # whatever a forward() does with values that are not there
         text = str(error).strip("'\"").splitlines()
         raise Broken(f"forward() cannot be followed: {text[0][:200] if text else error!r}") from error
+    if tracer.branched:
+        raise Broken("forward() has control flow that depends on a tensor or its shape")
+    modules = dict(outer.named_modules())
+    for node in graph.nodes:
+        if in_place.is_used_besides(node, modules):
+            raise Broken(f"{_title(node)} changes a tensor in place and does not pass it on alone")
     traced = fx.GraphModule(outer, graph)
     traced.graph.eliminate_dead_code()
     return traced
@@ -118,7 +137,7 @@ def _ranks(traced, example):
             ranks[node] = _rank(result)
             return result
 
-    with torch.no_grad():
+    with torch.no_grad(), Unchanged(traced):
         Recorder(traced).run(example.clone() if isinstance(example, torch.Tensor) else example)
     return ranks
 
@@ -126,6 +145,12 @@ def _ranks(traced, example):
 def _own_name(target):
     """A name of the wrapped module as its own."""
     return str(target).partition("module.")[2] or str(target)
+
+
+def _first_takes_another_type(chain, example):
+    """Whether the first layer takes floats where the module takes other numbers, or the other way round."""
+    accepted = (torch.int64, torch.int32) if chain.layers[0][1].takes_indices else (torch.float32,)
+    return isinstance(example, torch.Tensor) and example.dtype not in accepted
 
 
 _NAMES = {torch.relu: "relu", functional.relu: "relu", torch.sigmoid: "sigmoid", functional.sigmoid: "sigmoid",
@@ -144,7 +169,7 @@ _NAMES.update({getattr(module, name): _IN_PLACE[name] for module in (torch, func
 def _title(node):
     """A node in a sentence."""
     if node.op == "call_module":
-        return f"the module {_own_name(node.target)!r}"
+        return "the module itself" if node.target == "module" else f"the module {_own_name(node.target)!r}"
     if node.op == "call_method":
         return f"the method {node.target!r} of a tensor ({node.name})"
     if node.op == "get_attr":
@@ -208,7 +233,9 @@ class _Walk:
         """The value of a known module's output; None for an unknown one."""
         if _layers.has_hooks(module):
             raise Broken(f"the module {name!r} has hooks, which may change what it computes")
-        if isinstance(module, _layers.NOTHING):
+        if "forward" in vars(module):
+            return None
+        if _layers.does_nothing(module):
             return self.here()
         if isinstance(module, nn.BatchNorm1d):
             self.fold(name, module, rank)
@@ -264,6 +291,8 @@ class _Walk:
         if name in ("relu", "sigmoid", "tanh"):
             return self.add(name)
         if name in ("softmax", "log_softmax"):
+            if options.get("dtype") is not None or len(rest) > 2:
+                return None
             return self.add(name) if self.last(options.get("dim", rest[0] if rest else None), rank) else None
         if name in ("leaky_relu", "elu"):
             field, default = ("negative_slope", 0.01) if name == "leaky_relu" else ("alpha", 1.0)

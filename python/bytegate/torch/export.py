@@ -3,6 +3,7 @@
 import os
 import tempfile
 
+import numpy
 import torch
 from torch import nn
 
@@ -11,6 +12,7 @@ from bytegate._error import Error
 from bytegate.torch import chain as _chain
 from bytegate.torch import layers as _layers
 from bytegate.torch import tensors as _tensors
+from bytegate.torch.unchanged import Unchanged
 
 _TOLERANCE = 1e-5
 
@@ -20,8 +22,9 @@ class ExportReport:
 
     `whole` says whether the file is a model that runs as the module does; otherwise it holds layers without an order,
     and `reason` names what in forward() is no chain of layers. `layers` are pairs of a name and the layer's printed
-    form, `notes` further sentences, `verified` the largest difference from the module's outputs on the examples; None
-    where nothing could be compared. Printed, a report is a text for people.
+    form, `notes` further sentences, `verified` the largest difference from the module's outputs on the examples,
+    divided by the largest output where that is above 1; None where nothing could be compared. Printed, a report is a
+    text for people.
     """
 
     def __init__(self, path, layers, reason, notes, verified):
@@ -52,10 +55,11 @@ def export(module, path, example_inputs, *, name=None):
     example_inputs: a tensor, or a tuple with the arguments of a call.
     name: the model's name in the file; None: the module's class.
 
-    Where forward() is a chain of layers that the library has, the file is a whole model. The module and the file are
-    then run on the examples, and on longer and other inputs of their kind; an output that differs by more than 1e-5
-    (times the largest output, if that is above 1) is an Error, and nothing is written. Where it is no chain, the file
-    holds the layers by name without an order, and the report's `reason` names the operation.
+    Where forward() is a chain of layers that the library has, the file is a whole model. The module and the model are
+    run on the examples, and on longer and other inputs of their kind, before it is written. Where it is no chain, or an
+    output differs by more than 1e-5 (times the largest output, if that is above 1), the file holds the layers by name
+    without an order, and the report's `reason` names the operation. A layer that differs by itself is an Error, and
+    nothing is written.
 
         report = bytegate.export(model, "model.safetensors", torch.zeros(1, 20, 64))
         print(report)
@@ -63,19 +67,17 @@ def export(module, path, example_inputs, *, name=None):
     if not isinstance(module, nn.Module):
         raise Error("invalid_argument", f"export takes a torch.nn.Module, not {type(module).__name__}")
     path, examples = os.fspath(path), _chain.check_examples(example_inputs)
-    modes = [(m, m.training) for m in module.modules()]
-    try:
-        module.eval()
-        with torch.no_grad():
-            return _export(module, path, examples, name or type(module).__name__)
-    finally:
-        for m, training in modes:
-            m.training = training
+    with torch.no_grad(), Unchanged(module):
+        return _export(module.eval(), path, examples, name or type(module).__name__)
 
 
 def _export(module, path, examples, name):
-    expected = _call(module, *examples)  # an example that the module does not take is the caller's error
+    with Unchanged(module) as kept:
+        expected = _copied(module(*_copied(examples)))  # an example that the module does not take is the caller's error
+        changed = kept.changed()
     try:
+        if changed:
+            raise _chain.Broken(f"forward() changes what the module holds ({changed!r}), for a call that follows")
         chain = _chain.follow(module, examples)
         if not chain.layers:
             raise _chain.Broken("it has no layers")
@@ -86,8 +88,8 @@ def _export(module, path, examples, name):
         trial = os.path.join(folder, "model.safetensors")
         model.save(trial)
         loaded = _core.Model.load(trial)
-        verified = _compare(loaded, examples[0], expected, "the example")
-        reason = _other_inputs(module, loaded, examples[0])
+        verified, reason = _compare(loaded, examples[0], expected, "the example")
+        reason = reason or _other_inputs(module, loaded, examples[0])
     if reason is not None:
         return _export_layers(module, path, examples, reason)
     model.save(path)
@@ -95,8 +97,9 @@ def _export(module, path, examples, name):
 
 
 def _call(module, *examples):
-    """The module's output; a forward() that changes its input changes a copy."""
-    return module(*(x.clone() if isinstance(x, torch.Tensor) else x for x in examples))
+    """The module's output; a forward() that changes its input changes a copy, and the module is as it was."""
+    with Unchanged(module):
+        return _copied(module(*_copied(examples)))
 
 
 def _copied(value):
@@ -113,23 +116,29 @@ def _first(result):
 
 
 def _difference(got, expected):
-    """The largest difference, and whether it is too large."""
+    """The largest difference, divided by the largest output where that is above 1, and whether it is too large."""
     expected = expected.detach().numpy()
-    if got.shape != expected.shape:
+    if got.shape != expected.shape or got.dtype != expected.dtype:
         return float("inf"), True
-    if got.size == 0:
+    both = numpy.isfinite(got) & numpy.isfinite(expected)
+    if not numpy.array_equal(got[~both], expected[~both], equal_nan=True):
+        return float("inf"), True
+    if not both.any():
         return 0.0, False
-    difference = float(abs(got - expected).max())
-    return difference, not difference <= _TOLERANCE * max(1.0, float(abs(expected).max()))
+    got, expected = got[both].astype("d"), expected[both].astype("d")
+    difference = float(abs(got - expected).max()) / max(1.0, float(abs(expected).max()))
+    return difference, not difference <= _TOLERANCE
 
 
 def _compare(model, x, expected, what):
+    """The difference, and a sentence where it is too large; None where it is not."""
     array = _tensors.to_indices(x, "export") if model.takes_indices else _tensors.to_array(x, "export")
-    difference, wrong = _difference(model.run(array), _first(expected))
-    if wrong:
-        raise Error("invalid_argument", f"the layers that were found compute something else than the module: on {what} "
-                    f"the outputs differ by {difference:.2g}. Nothing was written")
-    return difference
+    expected = _first(expected)
+    if not isinstance(expected, torch.Tensor) or expected.dtype is not torch.float32:
+        return None, "forward() returns something else than a float32 tensor"
+    difference, wrong = _difference(model.run(array), expected)
+    return difference, ("forward() does something besides calling the layers that torch.fx saw one after another: on "
+                        f"{what} the outputs differ by {difference:.2g}") if wrong else None
 
 
 def _other_inputs(module, model, x):
@@ -142,9 +151,11 @@ def _other_inputs(module, model, x):
         except Exception:  # the module takes inputs of one size only
             continue
         try:
-            _compare(model, other, expected, f"an input of shape {list(other.shape)}")
-        except Error as error:
-            return f"forward() does not do the same for every input ({str(error).split('. Nothing')[0]})"
+            reason = _compare(model, other, expected, f"an input of shape {list(other.shape)}")[1]
+        except Error as error:  # the file's model takes fewer inputs than the module
+            reason = f"for an input of shape {list(other.shape)}, {error}"
+        if reason is not None:
+            return f"forward() does not do the same for every input ({reason})"
     return None
 
 

@@ -33,8 +33,15 @@ def has_weights(module):
 
 def is_known(module):
     """Whether the chain takes a module as a whole."""
-    return (has_weights(module) or type(module) in _PLAIN or isinstance(module, NOTHING)
-            or type(module) in (nn.LayerNorm, nn.BatchNorm1d))
+    if has_weights(module):
+        return True
+    return "forward" not in vars(module) and (type(module) in _PLAIN or does_nothing(module)
+                                              or type(module) in (nn.LayerNorm, nn.BatchNorm1d))
+
+
+def does_nothing(module):
+    """Whether a module returns its input in eval mode."""
+    return any(isinstance(module, cls) and type(module).forward is cls.forward for cls in NOTHING)
 
 
 def is_recurrent(module):

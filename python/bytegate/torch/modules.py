@@ -129,6 +129,7 @@ class QuantizedModule(nn.Module):
 
     def __getstate__(self):
         state = self.__dict__.copy()
+        state.pop("_compiled_call_impl", None)  # of Module.compile(), which no copy has
         tensors = state.pop("_layer").tensors()
         state["_stored"] = {name: torch.from_numpy(array) for name, array in tensors.items()}
         return state
@@ -143,7 +144,7 @@ class QuantizedModule(nn.Module):
         new = type(self).__new__(type(self))
         memo[id(self)] = new
         layer = self.__dict__["_layer"]  # immutable, so that copies share it
-        rest = {name: value for name, value in self.__dict__.items() if name != "_layer"}
+        rest = {name: value for name, value in self.__dict__.items() if name not in ("_layer", "_compiled_call_impl")}
         new.__dict__.update(copy.deepcopy(rest, memo), _layer=layer)
         return new
 

@@ -87,7 +87,7 @@ class _Plan:
         self.swaps = {}  # id of a module -> the int8 module
         self.places = []  # (parent, name, child) of every module that is replaced
         self.names = set()
-        self.kept_by_scheme, self.kept = [], []
+        self.kept_by_scheme, self.kept, self.read_by_parents = [], [], []
 
     def visit(self, module, name, parent, chosen):
         """Decides about a module and what is below it. `chosen` is its parent's rule, which it inherits."""
@@ -117,6 +117,7 @@ class _Plan:
             self.kept_by_scheme.append(name or base.__name__)
             return False
         if parent is not None and reads.reads_weights(type(parent[0]), parent[1]):
+            self.read_by_parents.append(name)
             return False
         reason = None
         if base is nn.Conv1d:
@@ -141,6 +142,9 @@ class _Plan:
         if self.kept_by_scheme:
             warnings.warn(f"under the scheme {self.scheme} these stay float, as PyTorch leaves them: "
                           f"{_listed(self.kept_by_scheme)}; per_row quantizes them", stacklevel=4)
+        if self.read_by_parents and not self.swaps:
+            warnings.warn("nothing was quantized: these stay float, since the modules around them read their weights "
+                          f"and do not call them: {_listed(self.read_by_parents)}", stacklevel=4)
         if self.kept:
             warnings.warn(f"these stay float: {_listed(self.kept)}", stacklevel=4)
         unknown = [key for key in self.rules if isinstance(key, str) and key not in self.names
@@ -175,7 +179,7 @@ def unsupported_convolution(module):
         return f"padding_mode {module.padding_mode!r}"
     if modules.conv_padding(module) is None:
         return "padding 'same' with an even kernel"
-    depthwise = module.groups == module.in_channels and module.out_channels % module.in_channels == 0
+    depthwise = module.groups == module.in_channels == module.out_channels
     if module.groups != 1 and not depthwise:
         return f"{module.groups} groups"
     return None

@@ -6,7 +6,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from bytegate._error import Error
 from bytegate.torch.modules import QuantizedModule
-
+from bytegate.torch.tensors import to_array as _to_array
+from bytegate.torch.threads import num_threads as _num_threads
 
 _from_numpy = torch.from_numpy
 
@@ -38,16 +39,13 @@ class _Recurrent(QuantizedModule):
     def forward(self, input, hx=None):
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
-        x = self._input(input)
-        states = None if hx is None else [self._input(h, "the state")
-                                          for h in _as_states(hx, self.STATES, self._get_name())]
-        y, after = self._layer.run_with_state(x, states, None, self._threads())
-        return _from_numpy(y), self._result(after)
-
-    def _result(self, after):
+        x, states = _to_array(input, self.NAME), hx
+        if hx is not None:
+            states = [_to_array(h, self.NAME, "the state") for h in _as_states(hx, self.STATES, self.NAME)]
+        y, after = self._layer.run_with_state(x, states, None, self.num_threads or _num_threads())
         if self.STATES == 1:
-            return _from_numpy(after[0])
-        return _from_numpy(after[0]), _from_numpy(after[1])
+            return _from_numpy(y), _from_numpy(after[0])
+        return _from_numpy(y), (_from_numpy(after[0]), _from_numpy(after[1]))
 
     def _forward_packed(self, packed, hx):
         data, batch_sizes, sorted_indices, unsorted_indices = packed
@@ -98,10 +96,10 @@ class _Cell(QuantizedModule):
         return {name: getattr(self, name) for name in self.options()}
 
     def forward(self, input, hx=None):
-        x = self._input(input)
-        states = None if hx is None else [self._input(h, "the state")
-                                          for h in _as_states(hx, self.STATES, self._get_name())]
-        after = self._layer.run_with_state(x, states, None, self._threads())[1]
+        x, states = _to_array(input, self.NAME), hx
+        if hx is not None:
+            states = [_to_array(h, self.NAME, "the state") for h in _as_states(hx, self.STATES, self.NAME)]
+        after = self._layer.run_with_state(x, states, None, self.num_threads or _num_threads())[1]
         if self.STATES == 1:
             return _from_numpy(after[0])
         return _from_numpy(after[0]), _from_numpy(after[1])

@@ -4,7 +4,12 @@ import torch
 
 from bytegate._error import Error
 
-_is_tracing = torch.jit.is_tracing
+
+def _never():
+    return False
+
+
+_is_tracing = getattr(getattr(torch, "jit", None), "is_tracing", _never)
 _is_compiling = getattr(getattr(torch, "compiler", None), "is_compiling", None)
 
 
@@ -22,9 +27,11 @@ def to_array(x, name, what="the input"):
     """The NumPy array that shares a tensor's memory. Raises Error for a tensor that int8 layers do not take."""
     if type(x) is torch.Tensor and x.dtype is torch.float32 and x.is_cpu and not x.requires_grad and \
             not _is_tracing() and (_is_compiling is None or not _is_compiling()):
-        return _numpy(x, name, what)
-    if not isinstance(x, torch.Tensor):
-        raise Error("invalid_argument", f"{what} of {name} must be a torch.Tensor, not {type(x).__name__}")
+        try:
+            return x.numpy()
+        except (TypeError, RuntimeError):
+            return _numpy(x, name, what)  # which says why
+    _check_tensor(x, name, what)
     if x.dtype is not torch.float32:
         raise Error("invalid_argument", f"{what} of {name} must be of type torch.float32, not {x.dtype}")
     refuse_tracing(name)
@@ -36,10 +43,16 @@ def to_array(x, name, what="the input"):
     return _numpy(x, name, what)
 
 
+def _check_tensor(x, name, what):
+    if isinstance(x, torch.Tensor):
+        return
+    hint = "; torch.fx cannot record int8 layers, bytegate.export writes a file" if hasattr(x, "tracer") else ""
+    raise Error("invalid_argument", f"{what} of {name} must be a torch.Tensor, not {type(x).__name__}{hint}")
+
+
 def to_indices(x, name):
     """The int64 array of a tensor of indices; int32 is converted, as PyTorch takes it too."""
-    if not isinstance(x, torch.Tensor):
-        raise Error("invalid_argument", f"the input of {name} must be a torch.Tensor, not {type(x).__name__}")
+    _check_tensor(x, name, "the input")
     if x.dtype not in (torch.int64, torch.int32):
         raise Error("invalid_argument", f"the input of {name} must be of type torch.int64, not {x.dtype}")
     refuse_tracing(name)

@@ -5,6 +5,7 @@ import torch
 from bytegate._error import Error
 
 _LIMIT = 256
+_of_torch = torch.get_num_threads
 _chosen = None
 
 
@@ -19,4 +20,7 @@ def set_num_threads(num_threads):
 
 def num_threads():
     """The number that holds now."""
-    return _chosen or min(torch.get_num_threads(), _LIMIT)
+    if _chosen is not None:
+        return _chosen
+    threads = _of_torch()
+    return threads if threads < _LIMIT else _LIMIT
