@@ -25,6 +25,8 @@ ELSEWHERE = {
     "c": "tests/capi/docs_test.py compiles and runs them",
     "mermaid": "a picture",
     "scripts/test.sh": "runs this test",
+    "scripts/get_silero.sh": "tests/python/public_models_test.py runs it with an npm of its own, and the example",
+    "mkdir -p build/peers": "takes another library from the network; only its words are checked",
     "cmake -S cpuinfo": "builds another project, whose sources are not here; only its words are checked",
 }
 
