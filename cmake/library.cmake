@@ -51,8 +51,8 @@ target_compile_options(bytegate_hot PRIVATE "$<$<CONFIG:Release>:${BYTEGATE_HOT_
 target_sources(bytegate_cold PRIVATE ${BYTEGATE_REGISTRY_SOURCE})
 
 # The C interface is thin, and all of it is compiled for size, as one object that shows its functions and nothing else
-# (-fwhole-program) and has one section of code (-fno-reorder-functions): a third of the archive's member would be names,
-# sections and relocations otherwise. A program that does not use it does not link it.
+# (-fwhole-program) and has one section of code (-fno-reorder-functions). Otherwise a third of it would be names,
+# sections and relocations. A program that does not use it does not link it.
 file(GLOB sources CONFIGURE_DEPENDS capi/*.cpp)
 set_source_files_properties(${sources} PROPERTIES UNITY_GROUP capi)
 add_library(bytegate_capi OBJECT ${sources})

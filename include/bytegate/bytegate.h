@@ -214,8 +214,8 @@ typedef struct bytegate_forward_options {
 /** Runs the model on floats: x of shape x_shape [x_rank], y of shape y_shape [y_rank], which must be that of
  *  bytegate_model_output_shape. x and y must not overlap. `options` may be null. Allocates nothing once the workspace
  *  and the state have been used with these shapes. The outputs are the same bits on every CPU. A row with NaN or
- *  infinity makes its own outputs NaN. BYTEGATE_SHAPE_MISMATCH, BYTEGATE_INVALID_ARGUMENT (the model takes indices; the
- *  state is of another model; lengths), BYTEGATE_NULL_POINTER. */
+ *  infinity makes its own outputs NaN. BYTEGATE_SHAPE_MISMATCH, BYTEGATE_INVALID_ARGUMENT (x or y is null; the model
+ *  takes indices; the state is of another model; lengths), BYTEGATE_NULL_POINTER for other arguments. */
 bytegate_status bytegate_model_forward(const bytegate_model* model, const float* x, const int64_t* x_shape,
                                        size_t x_rank, float* y, const int64_t* y_shape, size_t y_rank,
                                        bytegate_workspace* workspace, const bytegate_forward_options* options);
