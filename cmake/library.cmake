@@ -59,8 +59,9 @@ add_library(bytegate_capi OBJECT ${sources})
 set_target_properties(bytegate_capi PROPERTIES CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON
   UNITY_BUILD ON UNITY_BUILD_MODE GROUP INTERPROCEDURAL_OPTIMIZATION OFF)
 target_link_libraries(bytegate_capi PRIVATE bytegate_flags)
+set(capi_flags --param=uninlined-function-insns=2)  # its functions are its own: they cost no section
 target_compile_options(bytegate_capi PRIVATE "$<$<CONFIG:Release>:${BYTEGATE_COLD_FLAGS}>" -fno-lto
-  "$<$<AND:$<CONFIG:Release>,$<CXX_COMPILER_ID:GNU>>:-fwhole-program;-fno-reorder-functions>")
+  "$<$<AND:$<CONFIG:Release>,$<CXX_COMPILER_ID:GNU>>:-fwhole-program;-fno-reorder-functions;${capi_flags}>")
 if(BYTEGATE_PROCESSOR STREQUAL "x86_64" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # A forward's arguments would be copied by `rep movs`, which takes 10 ns for each.
   target_compile_options(bytegate_capi PRIVATE -mstringop-strategy=libcall)
