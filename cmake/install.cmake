@@ -1,5 +1,5 @@
-# `cmake --install`: headers, library, CMake package and pkg-config file. The tree may be moved: paths are relative to
-# the files they are in.
+# `cmake --install`: headers, libraries, CMake package and pkg-config files. The tree may be moved: paths are relative
+# to the files they are in.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(package_folder ${CMAKE_INSTALL_LIBDIR}/cmake/bytegate)
@@ -9,6 +9,12 @@ if(NOT BYTEGATE_SHARED)  # a shared library knows itself what it needs
 endif()
 install(TARGETS bytegate EXPORT bytegate_targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(TARGET bytegate_c)
+  target_include_directories(bytegate_c INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  install(TARGETS bytegate_c EXPORT bytegate_c_targets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+  # Below another name than that of the C++ targets, which a program in C does not read (bytegate-config.cmake.in).
+  install(EXPORT bytegate_c_targets NAMESPACE bytegate:: FILE bytegate-c-targets.cmake DESTINATION ${package_folder})
+endif()
 install(DIRECTORY include/bytegate DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(FILES ${BYTEGATE_VERSION_HEADER} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/bytegate)
 
@@ -65,3 +71,11 @@ else()
 endif()
 configure_file(cmake/bytegate.pc.in ${PROJECT_BINARY_DIR}/bytegate.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/bytegate.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+if(TARGET bytegate_c)
+  set(BYTEGATE_C_LIBRARY bytegate_c)
+  if(BYTEGATE_SHARED)
+    set(BYTEGATE_C_LIBRARY bytegate)
+  endif()
+  configure_file(cmake/bytegate-c.pc.in ${PROJECT_BINARY_DIR}/bytegate-c.pc @ONLY)
+  install(FILES ${PROJECT_BINARY_DIR}/bytegate-c.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+endif()

@@ -32,23 +32,19 @@ Shape Sequential::output_shape(const Shape& x) const {
   return shape;
 }
 
-namespace {
-
-/// Sets an empty state to zeros for inputs of shape x; throws Error unless one that is not empty is this model's.
-void prepare_state(const std::vector<NamedLayer>& layers, Shape x, ModelState& state) {
-  if (state.layers.size() == layers.size()) return;
-  if (!state.layers.empty()) {
-    detail::throw_error(ErrorCode::invalid_argument,
-                        {"the state of ", state.layers.size(), " layers for a model that has ", layers.size()});
+ModelState Sequential::zero_state(const Shape& x) const {
+  output_shape(x);  // its error names the layer that does not accept the input
+  ModelState state;
+  Shape shape = x;
+  for (const auto& [name, layer] : layers_) {
+    LayerState& tensors = state.layers.emplace_back();
+    for (const Shape& of_tensor : layer->state_shapes(shape)) tensors.emplace_back(of_tensor);
+    shape = layer->output_shape(shape);
   }
-  ModelState zeros;
-  for (const auto& [name, layer] : layers) {
-    LayerState& tensors = zeros.layers.emplace_back();
-    for (const Shape& shape : layer->state_shapes(x)) tensors.emplace_back(shape);
-    x = layer->output_shape(x);
-  }
-  state = std::move(zeros);
+  return state;
 }
+
+namespace {
 
 /// The two buffers that hold the outputs of a model's layers in turn.
 class OutputBuffers {
@@ -162,7 +158,12 @@ void Sequential::prepare(const Shape& x, ConstTensorView y, bool indices, ModelS
   const Shape expected = output_shape(x);
   if (!(y.shape == expected)) detail::check_shape(false, "the model's output", y.shape, expected);
   detail::check_data(y.data, "the model's output", y.shape);
-  if (state) prepare_state(layers_, x, *state);
+  if (!state || state->layers.size() == layers_.size()) return;
+  if (!state->layers.empty()) {
+    detail::throw_error(ErrorCode::invalid_argument,
+                        {"the state of ", state->layers.size(), " layers for a model that has ", layers_.size()});
+  }
+  *state = zero_state(x);
 }
 
 void Sequential::forward(ConstTensorView x, TensorView y, Workspace& workspace, ModelState* state,

@@ -51,7 +51,7 @@ only() {  # only NAME...: a pattern of just these tests
 gxx() { configure release && build release; }
 # The other compiler: the command line and examples, and the tests that compare the numbers of its kernels.
 clangxx() {
-  local tests=(torch_conformance digest gemm_test bits_test quantize_test activations_test)
+  local tests=(torch_conformance digest gemm_test bits_test quantize_test activations_test capi_hostile_static)
   configure clang -DBYTEGATE_BENCH=OFF &&
     build clang bytegate_cli demo_model silero_vad dtln_mask custom_backend instructions_forward "${tests[@]}" &&
     run_tests clang -R "$(only instructions_test "${tests[@]}")"
@@ -60,13 +60,14 @@ clangxx() {
 # warnings are no errors here.)
 asan() {
   local tests=(safetensors_test safetensors_bad_files_test safetensors_damage_test model_load_test model_file_test
-    recognize_test sequential_test bad_calls_test odd_values_test gemm_test rows_test bits_test bounds_test)
+    recognize_test sequential_test bad_calls_test odd_values_test gemm_test rows_test bits_test bounds_test
+    capi_hostile_static)
   configure asan -DBYTEGATE_WERROR=OFF -DBYTEGATE_BENCH=OFF -DBYTEGATE_TOOLS=OFF && build asan "${tests[@]}" &&
     BYTEGATE_TEST_SIZE=small run_tests asan -R "$(only "${tests[@]}")"
 }
 # What shares a model between threads.
 tsan() {
-  local tests=(threads_test num_threads_test load_threads_test)
+  local tests=(threads_test num_threads_test load_threads_test capi_threads_static)
   configure tsan -DBYTEGATE_WERROR=OFF -DBYTEGATE_BENCH=OFF -DBYTEGATE_TOOLS=OFF && build tsan "${tests[@]}" &&
     BYTEGATE_TEST_SIZE=small run_tests tsan -R "$(only "${tests[@]}")"
 }

@@ -10,6 +10,11 @@ if(NOT CMAKE_CXX_COMPILER)
   set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 endif()
 set(CMAKE_CXX_COMPILER_TARGET aarch64-linux-gnu)
+# Of the tests of the C interface.
+if(NOT CMAKE_C_COMPILER)
+  set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
+endif()
+set(CMAKE_C_COMPILER_TARGET aarch64-linux-gnu)
 
 set(BYTEGATE_AARCH64_SYSROOT ${CMAKE_CURRENT_LIST_DIR}/../../build/aarch64-sysroot
   CACHE PATH "Libraries of the other machine")

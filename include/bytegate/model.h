@@ -50,6 +50,10 @@ class Sequential {
   /// it.
   Shape output_shape(const Shape& x) const;
 
+  /// The state of zeros for an input of that shape, to fill in another beginning than zeros. Throws Error
+  /// (shape_mismatch).
+  ModelState zero_state(const Shape& x) const;
+
   /// Runs the layers. y must have output_shape(x.shape). With `state`, each layer starts from its state and leaves the
   /// new one there (an empty `state` is set to zeros first); without, all start from zeros. Allocates nothing after a
   /// first call with these shapes. Floats for a model that takes indices, or the other way round, are an Error

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""consumers_test.py BUILD WORK CMAKE CXX: bytegate in other people's projects.
+"""consumers_test.py BUILD WORK CMAKE CXX CC: bytegate in other people's projects.
 
 BUILD is a build with its static library. One program is built against it in each way that a user has: the archive
 alone; an installed tree, moved, by find_package and by pkg-config, static and shared; and in a project that has the
 library in a folder of its own, has made a target `cpuinfo`, and compiles everything with -ffast-math. Every program
-must print the same bits. The library is built once, with few backends.
+must print the same bits. The library is built once, with few backends. A program in C is built in the same ways.
 """
 
 import json
@@ -18,6 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parent.parent
 PROGRAM = HERE / "program.cpp"
+C_PROGRAM, C_FLAGS = HERE / "program.c", ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror")
 SHORT_LIST = {"x86_64": "scalar;avx2", "aarch64": "scalar;neon"}[platform.machine()]
 
 failures = []
@@ -39,8 +40,8 @@ def run(*command, env=None):
 
 
 class Consumers:
-    def __init__(self, build, work, cmake, cxx):
-        self.build, self.work, self.cmake, self.cxx = build, work, cmake, cxx
+    def __init__(self, build, work, cmake, cxx, cc):
+        self.build, self.work, self.cmake, self.cxx, self.cc = build, work, cmake, cxx, cc
         self.expected = None
 
     def configure(self, source, folder, *options):
@@ -58,6 +59,11 @@ class Consumers:
             same = printed.get(name) == value
             expect(same, f"{what}: {name} {printed.get(name)}")
 
+    def check_c_program(self, program, what, env=None):
+        """The program in C, which knows itself what its output is."""
+        printed = run(program, self.work / "model.safetensors", env=env)
+        expect(printed.splitlines() == [f"version {self.expected['version']}", "y 9 19"], f"{what}: runs")
+
     def check_archive(self):
         archive = self.build / "libbytegate.a"
         members = run("ar", "t", archive).split()
@@ -66,6 +72,10 @@ class Consumers:
         run(self.cxx, "-std=c++20", "-O1", f"-I{SOURCE / 'include'}", f"-I{self.build / 'include'}", PROGRAM, archive,
             "-lcpuinfo", "-lpthread", "-o", program)
         self.check_program(program, "the archive, -lcpuinfo and -lpthread")
+        program = self.work / "archive_c_program"
+        run(self.cc, *C_FLAGS, f"-I{SOURCE / 'include'}", C_PROGRAM, archive, "-lcpuinfo", "-lpthread", "-lstdc++",
+            "-lm", "-o", program)
+        self.check_c_program(program, "in C, the archive")
 
     def check_installed(self, build, what, shared):
         """Installs a build, moves the tree, and builds the program against it."""
@@ -89,6 +99,23 @@ class Consumers:
         program = self.work / what / "pkg_config_program"
         run(self.cxx, "-std=c++20", "-O1", PROGRAM, *flags, "-o", program)
         self.check_program(program, f"{what}, pkg-config", env={"LD_LIBRARY_PATH": str(pc.parent.parent)})
+        self.check_installed_c(prefix, what, env)
+
+    def check_installed_c(self, prefix, what, env):
+        folder = self.work / what / "find_package_c"
+        run(self.cmake, "-S", HERE / "installed_c", "-B", folder, f"-DCMAKE_C_COMPILER={self.cc}",
+            f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_C_FLAGS={' '.join(C_FLAGS)}")
+        run(self.cmake, "--build", folder)
+        self.check_c_program(folder / "program", f"in C, {what}, find_package")
+        library = next(prefix.rglob("libbytegate.so" if what == "shared" else "libbytegate_c.so"))
+        for package in ("bytegate-c", "bytegate"):
+            flags = run("pkg-config", "--cflags", "--libs", package, env=env).split()
+            program = self.work / what / f"{package}_program_in_c"
+            run(self.cc, *C_FLAGS, C_PROGRAM, *flags, "-o", program)
+            self.check_c_program(program, f"in C, {what}, pkg-config {package}",
+                                 env={"LD_LIBRARY_PATH": library.parent})
+            needed = library.name in run("readelf", "--dynamic", program)
+            expect(needed == (package == "bytegate-c" or what == "shared"), f"in C, {what}, {package}: needs {needed}")
 
     def made(self, folder):
         return dict(line.partition(" ")[::2] for line in (folder / "made.txt").read_text(encoding="utf-8").splitlines())
@@ -168,9 +195,9 @@ class Consumers:
 
 
 def main():
-    build, work, cmake, cxx = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
+    build, work, cmake, cxx, cc = *map(Path, sys.argv[1:4]), *sys.argv[4:6]
     work.mkdir(parents=True, exist_ok=True)
-    consumers = Consumers(build, work, cmake, cxx)
+    consumers = Consumers(build, work, cmake, cxx, cc)
     consumers.check_archive()
     consumers.check_installed(build, "static", shared=False)
     consumers.check_parent()
