@@ -29,6 +29,12 @@ ELSEWHERE = {
     "mkdir -p build/peers": "takes another library from the network; only its words are checked",
     "cmake -S cpuinfo": "builds another project, whose sources are not here; only its words are checked",
 }
+# tests/capi/docs_test.py has the page's own.
+PROGRAM_IN_C = """#include <bytegate/bytegate.h>
+#include <stdio.h>
+
+int main(void) { return puts(bytegate_version()) < 0; }
+"""
 
 
 def run(*command, folder, env=None):
@@ -118,11 +124,14 @@ class Blocks(unittest.TestCase):
 
     def configure(self, where, way, lines):
         folder = self.folder(f"{where} {way.partition('(')[0]}")
-        _, _, program = next(blocks("cpp"))
-        (folder / "program.cpp").write_text(program, encoding="utf-8")
+        in_c = where.startswith("docs/c.md")
+        _, _, program = (None, None, PROGRAM_IN_C) if in_c else next(blocks("cpp"))
+        source = "program.c" if in_c else "program.cpp"
+        (folder / source).write_text(program, encoding="utf-8")
         (folder / "bytegate").symlink_to(SOURCE)
-        (folder / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.25)\nproject(program CXX)\n"
-                                               f"add_executable(program program.cpp)\n{lines}\n", encoding="utf-8")
+        (folder / "CMakeLists.txt").write_text("cmake_minimum_required(VERSION 3.25)\n"
+                                               f"project(program {'C' if in_c else 'CXX'})\n"
+                                               f"add_executable(program {source})\n{lines}\n", encoding="utf-8")
         options = ["-S", ".", "-B", "build", f"-DCMAKE_CXX_COMPILER={CXX}", "-DCMAKE_BUILD_TYPE=Release"]
         if not way.startswith("find_package"):  # consumers_test builds the library below another project
             run(CMAKE, *options, folder=folder)
