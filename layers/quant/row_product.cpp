@@ -11,6 +11,8 @@ namespace {
 /// Bytes of activations staged at once, so that they stay in a cache while all the weights pass: in L1 beside weights
 /// that stay in L2, otherwise a part of L2, since the weights come from beyond it for each block.
 constexpr std::size_t kStagedBytes = 256 * 1024, kStagedBesideL2 = 32 * 1024, kWeightsInL2 = 1024 * 1024;
+/// Tile registers multiply 32 rows at a time, and their loads are wide: two such blocks are still quick beyond L1.
+constexpr std::size_t kTileRows = 64;
 /// A product of fewer multiply-adds is not worth waking a thread.
 constexpr std::size_t kMinMacs = std::size_t{4} << 20;
 
@@ -73,9 +75,9 @@ StagedRows RowProduct::stage_buffer(std::size_t rows, WorkspaceImpl& workspace) 
 }
 
 std::size_t RowProduct::block_rows() const noexcept {
-  const std::size_t mr = kernels_.mr, stride = weights.lhs_stride(), least = kernels_.tile_rows > 0 ? 64 : 16;
+  const std::size_t stride = weights.lhs_stride(), granule = kernels_.tile_rows > 0 ? kTileRows : kernels_.mr;
   const std::size_t bytes = stride * n() <= kWeightsInL2 ? kStagedBesideL2 : kStagedBytes;
-  return std::clamp<std::size_t>(bytes / stride, least, 512) / mr * mr + mr;
+  return round_up(std::clamp<std::size_t>(bytes / stride, 16, 512), granule);
 }
 
 namespace {
