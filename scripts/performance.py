@@ -89,8 +89,10 @@ def texts_of_report(folder, pages):
         sys.exit(f"performance.py: there is no result set in {folder}: run `performance.py measure` first")
     texts = {}
     for name, result in sets.items():
-        texts[folder / f"{name}-roofline.svg"] = performance_plots.roofline(result)
-        texts[folder / f"{name}-scaling.svg"] = performance_plots.scaling(result)
+        if "kernels" in result:
+            texts[folder / f"{name}-roofline.svg"] = performance_plots.roofline(result)
+        if "sweeps" in result:
+            texts[folder / f"{name}-scaling.svg"] = performance_plots.scaling(result)
     tables = performance_report.tables(sets)
     for page in pages:
         texts[page] = performance_report.filled(page, tables)
@@ -111,7 +113,7 @@ def report(arguments):
         print(f"wrote {path}")
     for path in orphans:
         path.unlink()
-        print(f"removed {path}, a plot of no result set")
+        print(f"removed {path}, a plot of nothing that was measured")
 
 
 def name(arguments):
