@@ -43,10 +43,13 @@ struct Lock {
   Lock& operator=(const Lock&) = delete;
 };
 
+std::size_t block_of(std::size_t index) {
+  return static_cast<std::size_t>(std::bit_width(index / kFirstBlock + 1) - 1);
+}
+
 /// Null if there is no such slot yet.
 Slot* find_slot(std::size_t index) {
-  const std::size_t n = index / kFirstBlock + 1;
-  const auto block = static_cast<std::size_t>(std::bit_width(n) - 1);
+  const std::size_t block = block_of(index);
   if (block >= kBlocks) return nullptr;
   Slot* slots = blocks[block].load(std::memory_order_acquire);
   return slots ? slots + (index - kFirstBlock * ((std::size_t{1} << block) - 1)) : nullptr;
@@ -57,7 +60,7 @@ Slot& take_slot() {
     free_slots = slot->next_free;
     return *slot;
   }
-  const std::size_t block = static_cast<std::size_t>(std::bit_width(used / kFirstBlock + 1) - 1);
+  const std::size_t block = block_of(used);
   if (block >= kBlocks) fail(BYTEGATE_OUT_OF_MEMORY, {"there are too many handles; close some"});
   if (!blocks[block].load(std::memory_order_relaxed))
     blocks[block].store(new Slot[kFirstBlock << block], std::memory_order_release);
