@@ -8,7 +8,6 @@ tests/data/onnx_public_forms.json, for those of onnx_public_forms.py, the output
 
 import json
 import os
-import struct
 import sys
 import tempfile
 
@@ -21,6 +20,7 @@ from onnx_evaluator import evaluate
 SOURCE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(SOURCE, "scripts"))
 import onnx_runtime  # noqa: E402
+from torch_to_safetensors import DTYPES, write_file  # noqa: E402
 
 CASES = {"lstm_batch_first_pytorch": 9, "lstm_stack_bidirectional_batch_first": 13, "lstm_last_state": 17,
          "lstm_reverse": 21, "gru_reset_after": 7, "gru_reset_before": 14, "rnn_relu": 11, "embedding_lstm_linear": 15,
@@ -47,15 +47,8 @@ class Graph:
 
 
 def write(path, tensors, metadata):
-    header, data = {"__metadata__": metadata}, b""
-    for name, array in tensors.items():
-        kind = {"float32": "F32", "int64": "I64"}[array.dtype.name]
-        offsets = [len(data), len(data) + array.nbytes]
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": offsets}
-        data += array.tobytes()
-    text = json.dumps(header).encode()
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text + data)
+    entries = [(name, DTYPES[array.dtype.name], array.shape, array.nbytes) for name, array in tensors.items()]
+    write_file(path, entries, (array.tobytes() for array in tensors.values()), metadata)
 
 
 def frames(runtime, model, name, all_frames, state, shape, **others):
