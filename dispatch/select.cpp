@@ -52,7 +52,8 @@ bool valid_layout(const PackedLayout& l) {
 }
 
 bool valid_geometry(const Kernels& k, std::uint32_t rhs_size) {
-  return k.mr > 0 && valid_layout(k.layout) && k.lhs_size > 0 && k.lhs_size <= 8 && k.rhs_size == rhs_size;
+  return k.mr > 0 && valid_layout(k.layout) && k.lhs_size > 0 && k.lhs_size <= 8 && k.rhs_size == rhs_size &&
+         (k.sum_format == SumFormat::plain || k.sum_format == SumFormat::pair);
 }
 
 bool has_functions(const Kernels& k) {
@@ -72,9 +73,8 @@ const char* broken_rule(const Backend& backend) {
   if (!k.int8 || !k.f32) return "it lacks the kernels of int8 or of float weights";
   if (!valid_geometry(*k.int8, 1) || !valid_geometry(*k.f32, 4)) {
     return "its geometry cannot be packed; expected mr >= 1, panel_channels a multiple of 4, block_channels a divisor "
-           "of that, "
-           "k_block a "
-           "divisor of 64, kr a divisor of k_block, lhs_size 1 to 8, and rhs_size 1 (int8) and 4 (f32)";
+           "of that, k_block a divisor of 64, kr a divisor of k_block, lhs_size 1 to 8, rhs_size 1 (int8) and 4 (f32), "
+           "and sum_format plain or pair";
   }
   if (!has_functions(*k.int8) || !has_functions(*k.f32) || !k.sigmoid || !k.tanh) {
     return "it lacks a function; expected find_ranges, stage_rows, gemm and the recurrent_step of lstm (int8 and f32), "

@@ -40,11 +40,11 @@ BYTEGATE_INLINE void store_block(const GemmArgs& a, const std::int32_t* sums, st
   static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
     const std::size_t column = n + v * Isa::width;
     if (column >= a.n_out) return;
-    const auto weight_sums = Isa::load(a.rhs.sums + column);
+    const auto start = start_of<Isa>(a.rhs, column), weight_sums = Isa::load(a.rhs.sums + column);
     const F weight_scales = Isa::load(a.rhs.scales + column), bias = Isa::load(a.rhs.bias + column);
     float* out = a.out + own * a.out_stride + column;
     for (std::size_t row = own; row < end; ++row, out += a.out_stride) {
-      const auto sum = Isa::load(sums + (row - begin) * (count * Isa::width) + v * Isa::width);
+      const auto sum = start + Isa::load(sums + (row - begin) * (count * Isa::width) + v * Isa::width);
       const F y = Isa::max(floor, RowDequantizer<Isa>(a.lhs.scales[row]).value(sum, weight_sums, weight_scales, bias));
       if (column + Isa::width <= a.n_out) {
         Isa::store(out, y);

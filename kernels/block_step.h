@@ -32,22 +32,25 @@ BYTEGATE_INLINE void block_sums(const RecurrentStepArgs& a, const Blocks& blocks
 template <class Isa, class Cell>
 void step_rows(const RecurrentStepArgs& a, const std::int32_t* sums, std::size_t begin, std::size_t own,
                std::size_t end, std::size_t panel, StepRanges<Isa>& ranges) {
-  constexpr std::size_t channels = Cell::gates * Isa::width, at_once = 4;
+  constexpr std::size_t channels = Cell::gates * Isa::width;
   const std::size_t n = panel * channels;
-  for (std::size_t row = own; row < end; row += at_once) {
-    const std::size_t count = end - row < at_once ? end - row : at_once;
-    typename Isa::F gates[at_once][Cell::gates];
-    for (std::size_t r = 0; r < count; ++r) {
+  using Units = StepUnits<Isa, Cell>;
+  Units units;
+  for (std::size_t row = own; row < end; row += units.count) {
+    units.count = end - row < Units::capacity ? end - row : Units::capacity;
+    for (std::size_t r = 0; r < units.count; ++r) {
       const RowDequantizer<Isa> dequantizer(a.lhs.scales[row + r]);
       const float* input = step_input<Isa, Cell>(a, row + r, panel);
       static_for<Cell::gates>([&]<int v>() BYTEGATE_LAMBDA {
         const std::size_t channel = n + v * Isa::width;
-        gates[r][v] = dequantizer.value(Isa::load(sums + (row + r - begin) * channels + v * Isa::width),
-                                        Isa::load(a.rhs.sums + channel), Isa::load(a.rhs.scales + channel),
-                                        Isa::load(v < Cell::own_bias ? input + v * Isa::width : a.rhs.bias + channel));
+        units.gates[r][v] = dequantizer.value(
+            Isa::load(sums + (row + r - begin) * channels + v * Isa::width) + start_of<Isa>(a.rhs, channel),
+            Isa::load(a.rhs.sums + channel), Isa::load(a.rhs.scales + channel),
+            Isa::load(v < Cell::own_bias ? input + v * Isa::width : a.rhs.bias + channel));
       });
+      units.units[r] = {row + r, panel, ranges.lo_of(row + r), ranges.hi_of(row + r)};
     }
-    step_units<Isa, Cell>(a, {row, panel, ranges.lo_of(row), ranges.hi_of(row)}, 1, 0, gates, count);
+    step_units(a, units);
   }
 }
 

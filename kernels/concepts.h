@@ -56,9 +56,11 @@ concept VectorIsa = requires(typename V::F f, typename V::I i, const float* in, 
 ///   store_quantized(q, v, zp)          q = clamp(round_half_even(v) + zp, 0, 255) - activation_bias, `width` times
 ///                                      lhs_size bytes; |v| is at most 256
 ///   store_four_quantized(q, v0, v1, v2, v3, zp)   optional: the same of four vectors, one behind the other
+///   add_pair_products(acc, a, b)   optional: acc + a * b of the low 16 bits of each lane + a * b of the high ones, all
+///                                      signed; its activation_bias is 0. The sums of weights are then SumFormat::pair
 ///   Tile<rows, vectors>                the sums of `rows` rows by `vectors` vectors of channels: kernels::DotTile or
 ///                                      the backend's own
-///     run(lhs, stride, panel, rhs)     sums over the whole of k; lhs is the first row, panel the panel's first weight
+///     run(lhs, stride, panel, rhs, n)  sums over the whole of k; lhs is the first row, panel the panel's first weight
 ///     sum<r, v>()                      of row r and vector v, of staged activations by weights
 template <class P>
 concept Int8Product = VectorIsa<P> &&
@@ -67,7 +69,7 @@ concept Int8Product = VectorIsa<P> &&
   { P::mr + P::block_channels + P::kr + P::lhs_size } -> std::convertible_to<std::uint32_t>;
   { P::activation_bias } -> std::convertible_to<std::int32_t>;
   {P::store_quantized(q, f, i)};
-  {tile.run(operand, stride, operand, rhs)};
+  {tile.run(operand, stride, operand, rhs, stride)};
   { tile.template sum<0, 3>() } -> std::convertible_to<typename P::I>;
 };
 

@@ -17,7 +17,7 @@ void gemm(const GemmArgs* args) {
     const std::size_t n = panel * nr;
     for_each_tile<Product::mr>(a.lhs.rows, [&]<int rows>(std::size_t m) BYTEGATE_LAMBDA {
       typename Product::template Tile<rows, 4> tile;
-      tile.run(a.lhs, m, weights, a.rhs);
+      tile.run(a.lhs, m, weights, a.rhs, n);
       // max(floor, y) is y for every y if floor is -infinity; NaN, as the second operand, stays.
       const F floor = F(__builtin_bit_cast(float, computed_here(floor_bits)));
       static_for<4>([&]<int v>() BYTEGATE_LAMBDA {

@@ -2,9 +2,9 @@
 //
 // A product says how rows of staged activations are multiplied by a panel of weights:
 //   Product::Isa, Product::mr           its vectors, and the rows of its largest tile
-//   Product::Tile<rows, vectors>        accumulators; run(lhs, first row, panel, rhs) sums over the whole of k
-//   tile.value<r, v>(rhs, n, addend)    the float result of row r and vector v (first channel n), plus addend
-//   Product::panel<vectors>(rhs, i)     the weights of panel i
+//   Product::Tile<rows, vectors>        accumulators; run(lhs, first row, panel, rhs, n) sums over the whole of k; the
+//   panel's first channel is n tile.value<r, v>(rhs, n, addend)    the float result of row r and vector v (first
+//   channel n), plus addend Product::panel<vectors>(rhs, i)     the weights of panel i
 #pragma once
 
 #include <bytegate/backend.h>
@@ -13,6 +13,20 @@
 #include "kernels/static_for.h"
 
 namespace bytegate::kernels {
+
+/// That of a product's kernels.
+template <class P>
+inline constexpr SumFormat sum_format = requires(typename P::I i) {
+  P::add_pair_products(i, i, i);
+}
+? SumFormat::pair : SumFormat::plain;
+
+/// Where the sums of a vector of channels begin.
+template <class P>
+BYTEGATE_INLINE typename P::I start_of(const PackedMatrix& rhs, std::size_t n) {
+  if constexpr (sum_format<P> == SumFormat::pair) return P::load(rhs.starts + n);
+  return typename P::I(0);
+}
 
 /// int8 by a dot product of kr neighbours in k: P::dot(acc, load_lhs(...), load_rhs(...)), exact in int32. Passes over
 /// k with `at_once` of the panel's vectors of channels at a time, or what is left of them: fewer let a CPU with few
@@ -24,10 +38,12 @@ struct DotTile {
   static constexpr PackedLayout layout = recurrent_layout({4 * width, P::block_channels, P::kr, P::kr}, vectors);
   I acc[rows][vectors];
 
-  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs) {
+  /// n: the panel's first channel.
+  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
+                           std::size_t n) {
     static_for<(vectors + at_once - 1) / at_once>([&]<int pass>() BYTEGATE_LAMBDA {
       constexpr int first = pass * at_once, left = vectors - first;
-      this->template run_pass<first, (left < at_once ? left : at_once)>(lhs, stride, panel, rhs);
+      this->template run_pass<first, (left < at_once ? left : at_once)>(lhs, stride, panel, rhs, n);
     });
   }
 
@@ -47,14 +63,22 @@ struct DotTile {
   using Sums = I[chains_of(count)][rows][count];
 
   template <int first, int count>
-  BYTEGATE_INLINE void run_pass(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs) {
+  BYTEGATE_INLINE void run_pass(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
+                                std::size_t n) {
     constexpr int chains = chains_of(count);
     constexpr std::size_t group = layout.block_channels * P::kr,
                           lhs_group = P::kr * P::lhs_size;  // bytes of one k group
     const std::size_t block = rhs.k_groups * group;
     Sums<count> sums;
-    static_for<chains * rows * count>(
-        [&]<int i>() BYTEGATE_LAMBDA { sums[i / (rows * count)][i / count % rows][i % count] = I(0); });
+    I start[count];
+    static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
+      start[v] = start_of<P>(rhs, n + (first + v) * width);
+      if constexpr (rows > 1 && sum_format<P> == SumFormat::pair) P::pin_register(start[v]);
+    });
+    static_for<chains * rows * count>([&]<int i>() BYTEGATE_LAMBDA {
+      constexpr int c = i / (rows * count), m = i / count % rows, v = i % count;
+      sums[c][m][v] = c == 0 ? start[v] : I(0);
+    });
     const auto* a = static_cast<const std::uint8_t*>(lhs);
     const auto* w = static_cast<const std::int8_t*>(panel);
     std::size_t groups = (rhs.k + P::kr - 1) / P::kr;  // without the padding of a k_block
@@ -102,11 +126,24 @@ struct RowDequantizer {
 
   RowDequantizer() = default;
   explicit BYTEGATE_INLINE RowDequantizer(const RowScale& row)
-      : scale(row.scale), correction(I(P::activation_bias - row.zero_point)) {}
+      : scale(row.scale),
+        correction(sum_format<P> == SumFormat::pair ? pair(row.zero_point) : I(P::activation_bias - row.zero_point)) {}
 
-  /// fma(float(acc), sx * sw, addend), acc = sum qx * qw - zx * sum qw
+  /// fma(float(acc), sx * sw, addend), acc = sum qx * qw - zx * sum qw. `sum` is that of the products and start_of.
   BYTEGATE_INLINE F value(I sum, I weight_sums, F weight_scales, F addend) const {
-    return P::fma(P::to_float(sum + correction * weight_sums), scale * weight_scales, addend);
+    I acc;
+    if constexpr (sum_format<P> == SumFormat::pair) {
+      acc = P::add_pair_products(sum, correction, weight_sums);
+    } else {
+      acc = sum + correction * weight_sums;
+    }
+    return P::fma(P::to_float(acc), scale * weight_scales, addend);
+  }
+
+ private:
+  /// z and 256 * (z - 128): the factors of sum_pair.
+  static BYTEGATE_INLINE I pair(std::int32_t z) {
+    return I(static_cast<std::int32_t>((static_cast<std::uint32_t>(z) * 0x01000001u) ^ 0x80000000u));
   }
 };
 
@@ -127,8 +164,10 @@ struct QuantizedProduct {
     typename P::template Tile<rows, vectors> tile;
     RowDequantizer<P> dequantizer[rows];
 
-    BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs) {
-      tile.run(static_cast<const std::uint8_t*>(lhs.data) + m * lhs.stride, lhs.stride, panel, rhs);
+    BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs,
+                             std::size_t n) {
+      const auto* rows_of = static_cast<const std::uint8_t*>(lhs.data) + m * lhs.stride;
+      tile.run(rows_of, lhs.stride, panel, rhs, n);
       static_for<rows>([&]<int r>() BYTEGATE_LAMBDA { dequantizer[r] = RowDequantizer<P>(lhs.scales[m + r]); });
     }
 
@@ -157,7 +196,8 @@ struct FloatProduct {
     static constexpr PackedLayout layout = recurrent_layout({4 * V::width, 4 * V::width, 1, 1}, vectors);
     F acc[rows][vectors];
 
-    BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs) {
+    BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs,
+                             std::size_t) {
       const auto* w = static_cast<const float*>(panel);
       const char* a = static_cast<const char*>(lhs.data) + m * lhs.stride;
       static_for<rows * vectors>([&]<int i>() BYTEGATE_LAMBDA { acc[i / vectors][i % vectors] = F(0.0f); });

@@ -66,8 +66,6 @@ struct PanelSweep {
         back(a.descending ? ~std::size_t{0} : 0) {}
 
   BYTEGATE_INLINE std::size_t panel(std::size_t i) const { return first + ((i ^ back) - back); }
-  /// From a panel to the next; that of a descending sweep wraps.
-  BYTEGATE_INLINE std::size_t step() const { return back | 1; }
 };
 
 /// The sums of `rows` rows from `row` on and one panel. `input`: of the first row and the panel's first gate.
@@ -77,7 +75,7 @@ BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std
   using Isa = typename Product::Isa;
   const std::size_t n = panel * gates * Isa::width;
   typename Product::template Tile<rows, gates> tile;
-  tile.run(a.lhs, row, Product::template panel<gates>(a.rhs, panel), a.rhs);
+  tile.run(a.lhs, row, Product::template panel<gates>(a.rhs, panel), a.rhs, n);
   static_for<rows * gates>([&]<int i>() BYTEGATE_LAMBDA {
     constexpr int r = i / gates, v = i % gates;
     const float* addend = v < own_bias ? input + r * a.input_stride + v * Isa::width : a.rhs.bias + n + v * Isa::width;
@@ -98,17 +96,10 @@ BYTEGATE_INLINE float* step_input(const RecurrentStepArgs& a, std::size_t row, s
   return a.input + row * a.input_stride + (panel * Cell::input_gates + Cell::first_gate) * Isa::width;
 }
 
-/// One of some vectors of hidden units: rows of one panel, or panels of one row, whose ranges are then the same.
+/// A vector of hidden units: of one row and panel.
 struct StepUnit {
   std::size_t row, panel;
   float *lo, *hi;  ///< of the row
-
-  BYTEGATE_INLINE void advance(std::size_t rows, std::size_t panels, std::size_t width) {
-    row += rows;
-    panel += panels;
-    lo += rows * width;
-    hi += rows * width;
-  }
 };
 
 /// h to memory and its row's range.
@@ -127,77 +118,83 @@ BYTEGATE_INLINE void store_h(const RecurrentStepArgs& a, const StepUnit& at, typ
   Isa::store(at.hi, Isa::max(h, Isa::load(at.hi)));
 }
 
-/// State and h of `count` units, at least one, from their gates. A unit opens before the one in front of it closes:
-/// each is one chain of dependent operations. A function of its own, since that of each tile height would hold a copy;
-/// the numbers must not be known to the compiler, which would make one for each.
+/// Units and their gates, taken together: the activations of one, chains of dependent operations, overlap with those of
+/// the next.
 template <class Isa, class Cell>
-__attribute__((noinline)) void step_units(const RecurrentStepArgs& a, StepUnit unit, std::size_t rows_between,
-                                          std::size_t panels_between, const typename Isa::F (*gates)[Cell::gates],
-                                          std::size_t count) {
-  StepUnit opened_unit = unit;
+struct StepUnits {
+  static constexpr std::size_t capacity = Isa::width > 8 ? Isa::width : 8;
+  std::size_t count = 0;
+  StepUnit units[capacity];
+  typename Isa::F gates[capacity][Cell::gates];
+};
+
+/// State and h of at least one unit. A unit opens before the one in front of it closes. A function of its own, since
+/// that of each tile height would hold a copy.
+template <class Isa, class Cell>
+__attribute__((noinline)) void step_units(const RecurrentStepArgs& a, const StepUnits<Isa, Cell>& of) {
+  StepUnit opened_unit{};
   StepMemory memory{}, opened_memory{};
   const typename Isa::F zero = typename Isa::F(0.0f);
   typename Isa::F next[kHalfWay] = {zero, zero, zero}, opened[kHalfWay] = {zero, zero, zero};
   for (std::size_t i = 0;; ++i) {
-    if (i < count) {
+    if (i < of.count) {
+      const StepUnit& unit = of.units[i];
       memory = {step_input<Isa, Cell>(a, unit.row, unit.panel),
                 Cell::has_state ? a.state + unit.row * a.state_stride + unit.panel * Isa::width : nullptr, a.relu != 0};
-      Cell::template open<Isa>(gates[i], memory, next);
+      Cell::template open<Isa>(of.gates[i], memory, next);
     }
     if (i > 0) {
       store_h<Isa>(a, opened_unit, Cell::template close<Isa>(opened, opened_memory));
-      if (i >= count) return;
+      if (i >= of.count) return;
     }
     static_for<kHalfWay>([&]<int v>() BYTEGATE_LAMBDA { opened[v] = next[v]; });
     opened_memory = memory;
-    opened_unit = unit;
-    unit.advance(rows_between, panels_between, Isa::width);
+    opened_unit = of.units[i];
   }
 }
 
-/// One row. The sums of several panels come before the activations of any: the accumulators are free then, and the
-/// activations, each a long chain of dependent operations, overlap.
-template <class Product, class Cell>
-BYTEGATE_INLINE void step_one_row(const RecurrentStepArgs& a, std::size_t row, float* lo, float* hi) {
-  using Isa = typename Product::Isa;
-  constexpr std::size_t at_once = 4;
-  const PanelSweep sweep(a);
-  for (std::size_t i = 0; i < sweep.count; i += at_once) {
-    const std::size_t count = sweep.count - i < at_once ? sweep.count - i : at_once;
-    typename Isa::F gates[at_once][Cell::gates];
-    for (std::size_t j = 0; j < count; ++j) {
-      const std::size_t panel = sweep.panel(i + j);
-      step_gates<Product, 1, Cell::gates, Cell::own_bias>(a, row, panel, step_input<Isa, Cell>(a, row, panel),
-                                                          gates + j);
-    }
-    step_units<Isa, Cell>(a, {row, sweep.panel(i), lo, hi}, computed_here(std::size_t{0}), sweep.step(), gates,
-                          computed_here(count));
-  }
-}
-
+/// Rows [first_row, first_row + row_count), at most kStepRows.
 template <class Product, class Cell>
 void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t row_count) {
   using Isa = typename Product::Isa;
-  using F = typename Isa::F;
+  using Units = StepUnits<Isa, Cell>;
+  // Of one row, some: while their activations are computed, the weights of the next are on their way to L1. For the
+  // same reason no more than a tile of several rows, unless all weights are in L1 already.
+  constexpr std::size_t of_one_row = Isa::width > 8 ? 4 : 8, in_l1 = 128;
+  const std::size_t at_once = row_count == 1 ? of_one_row : a.rhs.k <= in_l1 ? Units::capacity : Product::mr;
   StepRanges<Isa> ranges(first_row, first_row + row_count);
-  if (row_count == 1) {
-    step_one_row<Product, Cell>(a, first_row, ranges.lo_of(first_row), ranges.hi_of(first_row));
-  } else {
-    // Two rows or more, as even as possible in tiles of at most three or more: none has one row.
-    constexpr int least = Product::mr >= 3 ? 2 : 1;
-    const PanelSweep sweep(a);
-    for (std::size_t i = 0; i < sweep.count; ++i) {
-      const std::size_t panel = sweep.panel(i);
+  Units units;
+  const auto take = [&]<int rows>(std::size_t row, std::size_t panel) BYTEGATE_LAMBDA {
+    if (units.count + rows > at_once) {
+      step_units(a, units);
+      units.count = 0;
+    }
+    const float* input = step_input<Isa, Cell>(a, row, panel);
+    const auto gates = units.gates + units.count;
+    if constexpr (rows == 1) {
+      step_gates<Product, rows, Cell::gates, Cell::own_bias>(a, row, panel, input, gates);
+    } else {
+      step_gates_apart<Product, rows, Cell::gates, Cell::own_bias>(a, row, panel, input, gates);
+    }
+    static_for<rows>([&]<int r>() BYTEGATE_LAMBDA {
+      units.units[units.count + r] = {row + r, panel, ranges.lo_of(row + r), ranges.hi_of(row + r)};
+    });
+    units.count += rows;
+  };
+  const PanelSweep sweep(a);
+  for (std::size_t i = 0; i < sweep.count; ++i) {
+    const std::size_t panel = sweep.panel(i);
+    if (row_count == 1) {
+      take.template operator()<1>(first_row, panel);
+    } else {
+      // As even as possible in tiles of at most three or more: none has one row.
+      constexpr int least = Product::mr >= 3 ? 2 : 1;
       for_each_tile<Product::mr, least>(row_count, [&]<int rows>(std::size_t m) BYTEGATE_LAMBDA {
-        F gates[rows][Cell::gates];
-        const std::size_t row = first_row + m;
-        step_gates_apart<Product, rows, Cell::gates, Cell::own_bias>(a, row, panel,
-                                                                     step_input<Isa, Cell>(a, row, panel), gates);
-        step_units<Isa, Cell>(a, {row, panel, ranges.lo_of(row), ranges.hi_of(row)}, computed_here(std::size_t{1}), 0,
-                              gates, computed_here(std::size_t{rows}));
+        take.template operator()<rows>(first_row + m, panel);
       });
     }
   }
+  if (units.count > 0) step_units(a, units);
   ranges.store(a);
 }
 

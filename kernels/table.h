@@ -21,6 +21,7 @@ constexpr Kernels int8_kernels() {
           .layout = {4 * Isa::width, Isa::block_channels, Isa::kr, Isa::kr},
           .lhs_size = Isa::lhs_size,
           .rhs_size = sizeof(std::int8_t),
+          .sum_format = sum_format<Isa>,
           .find_ranges = find_ranges<Isa>,
           .stage_rows = quantize_rows<Isa>,
           .gemm = gemm<Product>,

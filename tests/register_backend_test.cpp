@@ -77,6 +77,7 @@ const Refusal kRefusals[] = {
     {"kr_zero", [](Outsider& o) { o.int8.layout.kr = 0; }, "geometry"},
     {"kr_large", [](Outsider& o) { o.int8.layout.kr = 65; }, "geometry"},
     {"rhs_size", [](Outsider& o) { o.int8.rhs_size = 4; }, "geometry"},
+    {"sum_format", [](Outsider& o) { o.int8.sum_format = static_cast<SumFormat>(2); }, "geometry"},
     {"float_rhs_size", [](Outsider& o) { o.f32.rhs_size = 1; }, "geometry"},
     {"lhs_size", [](Outsider& o) { o.int8.lhs_size = 0; }, "geometry"},
     {"kr_64_in_k_block_4", [](Outsider& o) { o.int8.layout.kr = 64; }, "geometry"},

@@ -21,6 +21,7 @@ namespace {
 struct Isa : Avx512Vectors {
   static constexpr std::uint32_t kr = 4;
   static constexpr std::int32_t activation_bias = 0;
+  static BYTEGATE_INLINE I add_pair_products(I acc, I a, I b) { return _mm512_dpwssd_epi32(acc, a, b); }
 };
 
 /// The block product (kernels/block_gemm.h) of tile registers. Sums are in tiles 0 to 3. Up to 16 rows: activations in

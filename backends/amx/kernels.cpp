@@ -49,6 +49,7 @@ constexpr Kernels kInt8 = {
     .layout = {.panel_channels = 4 * Isa::width, .block_channels = Isa::width, .kr = Isa::kr, .k_block = 64},
     .lhs_size = 1,
     .rhs_size = 1,
+    .sum_format = kernels::sum_format<Isa>,
     .find_ranges = find_ranges,
     .stage_rows = stage_rows,
     .gemm = gemm,

@@ -32,6 +32,7 @@ struct Isa : Avx2Vectors {
     asm("vpaddd %1, %0, %0" : "+x"(acc.data) : "x"(_mm256_madd_epi16(a, w)));
     return acc;
   }
+  static BYTEGATE_INLINE I add_pair_products(I acc, I a, I b) { return acc + I(_mm256_madd_epi16(a, b)); }
 
   static BYTEGATE_INLINE void store_quantized(std::uint8_t* q, F v, I zero_point) {
     const __m128i bytes = _mm_cvtsi64_si128(static_cast<long long>(quantized(v, zero_point)));

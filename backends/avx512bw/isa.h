@@ -32,6 +32,7 @@ struct Isa : Avx512Vectors {
     asm("vpaddd %1, %0, %0" : "+v"(acc.data) : "v"(_mm512_madd_epi16(a, w)));
     return acc;
   }
+  static BYTEGATE_INLINE I add_pair_products(I acc, I a, I b) { return acc + I(_mm512_madd_epi16(a, b)); }
 
   /// xsimd has no saturating packs.
   static BYTEGATE_INLINE void store_quantized(std::uint8_t* q, F v, I zero_point) {

@@ -27,6 +27,7 @@ struct Isa : Avx512Vectors {
   }
   static BYTEGATE_INLINE Rhs load_rhs(const std::int8_t* w) { return _mm512_loadu_si512(w); }
   static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) { return _mm512_dpbusd_epi32(acc, a, w); }
+  static BYTEGATE_INLINE I add_pair_products(I acc, I a, I b) { return _mm512_dpwssd_epi32(acc, a, b); }
 
   /// xsimd has no saturating packs.
   static BYTEGATE_INLINE void store_quantized(std::uint8_t* q, F v, I zero_point) {

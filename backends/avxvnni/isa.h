@@ -30,6 +30,7 @@ struct Isa : Avx2Vectors {
     return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w));
   }
   static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) { return _mm256_dpbusd_avx_epi32(acc, a, w); }
+  static BYTEGATE_INLINE I add_pair_products(I acc, I a, I b) { return _mm256_dpwssd_avx_epi32(acc, a, b); }
 
   static BYTEGATE_INLINE void store_quantized(std::uint8_t* q, F v, I zero_point) {
     const std::uint64_t bytes = quantized(v, zero_point);

@@ -22,7 +22,8 @@ struct SmlalTile {
   static constexpr std::size_t group = halves * 16;  // bytes of 2 k of a panel
   I acc[rows][vectors];
 
-  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs) {
+  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
+                           std::size_t) {
     static_for<rows * vectors>([&]<int i>() BYTEGATE_LAMBDA { acc[i / vectors][i % vectors] = I(0); });
     const auto* w = static_cast<const std::int8_t*>(panel);
     const auto* a = static_cast<const std::int8_t*>(lhs);
@@ -114,7 +115,8 @@ template <int rows, int vectors>
 struct NarrowTile {
   I acc[rows][vectors];
 
-  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs) {
+  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
+                           std::size_t) {
     static_for<rows * vectors>([&]<int i>() BYTEGATE_LAMBDA { acc[i / vectors][i % vectors] = I(0); });
     const auto* w = static_cast<const std::int8_t*>(panel);
     const auto* a = static_cast<const std::int8_t*>(lhs);

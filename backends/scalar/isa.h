@@ -67,8 +67,8 @@ struct Isa {
   template <int rows, int vectors>
   struct Tile : bytegate::kernels::DotTile<Isa, rows, vectors, vectors> {
     __attribute__((noinline)) void run(const void* lhs, std::size_t stride, const void* panel,
-                                       const bytegate::PackedMatrix& rhs) {
-      bytegate::kernels::DotTile<Isa, rows, vectors, vectors>::run(lhs, stride, panel, rhs);
+                                       const bytegate::PackedMatrix& rhs, std::size_t n) {
+      bytegate::kernels::DotTile<Isa, rows, vectors, vectors>::run(lhs, stride, panel, rhs, n);
     }
   };
 

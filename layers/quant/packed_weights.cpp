@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "layers/quant/row_pieces.h"
 
@@ -83,22 +84,21 @@ void pack_rows(const Weight& weight, const PackedLayout& layout, const ChannelOr
 [[gnu::cold]] void PackedWeights::allocate(bool raw_accumulators) {
   const std::size_t data_bytes = round_up(channels() * view_.k_groups * layout_.kr * kernels_->rhs_size, kAlignment);
   const std::size_t array_bytes = round_up(channels() * sizeof(float), kAlignment);
-  const std::size_t arrays = raw_accumulators ? 5 : 3;
+  const std::size_t arrays = 3u + (paired() ? 1 : 0) + (raw_accumulators ? 2 : 0);
   memory_ = AlignedBuffer(data_bytes + arrays * array_bytes + kAlignment);  // never empty
   std::byte* p = memory_.data() + data_bytes;
   std::memset(p, 0, arrays * array_bytes);
-  scales_ = reinterpret_cast<float*>(p);
-  sums_ = reinterpret_cast<std::int32_t*>(p + array_bytes);
-  bias_ = reinterpret_cast<float*>(p + 2 * array_bytes);
+  const auto next = [&] { return std::exchange(p, p + array_bytes); };
   view_.data = memory_.data();
-  view_.scales = scales_;
-  view_.sums = sums_;
-  view_.bias = bias_;
+  view_.scales = scales_ = reinterpret_cast<float*>(next());
+  view_.sums = sums_ = reinterpret_cast<std::int32_t*>(next());
+  view_.bias = bias_ = reinterpret_cast<float*>(next());
+  if (paired()) view_.starts = starts_ = reinterpret_cast<std::int32_t*>(next());
   if (raw_accumulators) {
-    auto* ones = reinterpret_cast<float*>(p + 3 * array_bytes);
+    auto* ones = reinterpret_cast<float*>(next());
     std::fill_n(ones, channels(), 1.0f);
     view_.scales = ones;
-    view_.bias = reinterpret_cast<float*>(p + 4 * array_bytes);  // zeros
+    view_.bias = reinterpret_cast<float*>(next());  // zeros
   }
 }
 
@@ -116,7 +116,8 @@ void PackedWeights::pack_int8(const Weight& weight) {
       min = q < min ? q : min;
     }
     has_minus_128 = has_minus_128 || min == -128;
-    sums_[channel] = sum;
+    sums_[channel] = paired() ? sum_pair(sum) : sum;
+    if (paired()) starts_[channel] = sum_start(sum);
     scales_[channel] = weight.scales()[one_scale_ ? 0 : row];
   };
   pack_rows(weight, layout_, order_, view_, reinterpret_cast<std::int8_t*>(memory_.data()), row_done);
