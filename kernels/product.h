@@ -21,6 +21,9 @@ inline constexpr SumFormat sum_format = requires(typename P::I i) {
 }
 ? SumFormat::pair : SumFormat::plain;
 
+template <class P>
+inline constexpr PackedLayout layout_of = {4 * P::width, P::block_channels, P::kr, P::kr};
+
 /// Where the sums of a vector of channels begin.
 template <class P>
 BYTEGATE_INLINE typename P::I start_of(const PackedMatrix& rhs, std::size_t n) {
@@ -35,7 +38,7 @@ template <class P, int rows, int vectors, int at_once>
 struct DotTile {
   using I = typename P::I;
   static constexpr std::uint32_t width = P::width;
-  static constexpr PackedLayout layout = recurrent_layout({4 * width, P::block_channels, P::kr, P::kr}, vectors);
+  static constexpr PackedLayout layout = recurrent_layout(layout_of<P>, vectors);
   I acc[rows][vectors];
 
   /// n: the panel's first channel.
@@ -153,6 +156,13 @@ struct QuantizedProduct {
   using Isa = P;
   using F = typename P::F;
   static constexpr int mr = P::mr;
+  /// Whether Tile<1, 2 * vectors> is that of two panels of so many vectors: their blocks must follow each other.
+  template <int vectors>
+  static constexpr bool joins_panels = requires {
+    requires P::joins_panels;
+  }
+  &&recurrent_layout(layout_of<P>, vectors).block_channels ==
+      recurrent_layout(layout_of<P>, 2 * vectors).block_channels;
 
   template <int vectors>
   static BYTEGATE_INLINE const void* panel(const PackedMatrix& rhs, std::size_t i) {
@@ -185,6 +195,8 @@ struct FloatProduct {
   using Isa = V;
   using F = typename V::F;
   static constexpr int mr = V::float_mr;
+  template <int vectors>
+  static constexpr bool joins_panels = false;
 
   template <int vectors>
   static BYTEGATE_INLINE const void* panel(const PackedMatrix& rhs, std::size_t i) {

@@ -68,26 +68,30 @@ struct PanelSweep {
   BYTEGATE_INLINE std::size_t panel(std::size_t i) const { return first + ((i ^ back) - back); }
 };
 
-/// The sums of `rows` rows from `row` on and one panel. `input`: of the first row and the panel's first gate.
-template <class Product, int rows, int gates, int own_bias>
+/// The sums of `rows` rows from `row` on and one panel, or of one row and `panels`. `input`: of the first row and the
+/// panel's first gate.
+template <class Product, class Cell, int rows, int panels = 1>
 BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std::size_t panel, const float* input,
-                                typename Product::Isa::F (*out)[gates]) {
+                                typename Product::Isa::F (*out)[Cell::gates]) {
   using Isa = typename Product::Isa;
+  constexpr int gates = Cell::gates;
   const std::size_t n = panel * gates * Isa::width;
-  typename Product::template Tile<rows, gates> tile;
+  typename Product::template Tile<rows, gates * panels> tile;
   tile.run(a.lhs, row, Product::template panel<gates>(a.rhs, panel), a.rhs, n);
-  static_for<rows * gates>([&]<int i>() BYTEGATE_LAMBDA {
-    constexpr int r = i / gates, v = i % gates;
-    const float* addend = v < own_bias ? input + r * a.input_stride + v * Isa::width : a.rhs.bias + n + v * Isa::width;
-    out[r][v] = tile.template value<r, v>(a.rhs, n + v * Isa::width, Isa::load(addend));
+  static_for<rows * panels * gates>([&]<int i>() BYTEGATE_LAMBDA {
+    constexpr int r = i / gates / panels, p = i / gates % panels, gate = i % gates, v = p * gates + gate;
+    const float* addend = gate < Cell::own_bias
+                              ? input + r * a.input_stride + (p * Cell::input_gates + gate) * Isa::width
+                              : a.rhs.bias + n + v * Isa::width;
+    out[r * panels + p][gate] = tile.template value<r, v>(a.rhs, n + v * Isa::width, Isa::load(addend));
   });
 }
 
 /// The same as a function of its own: inside a larger one, compilers run out of registers for the sums of many rows.
-template <class Product, int rows, int gates, int own_bias>
+template <class Product, class Cell, int rows>
 __attribute__((noinline)) void step_gates_apart(const RecurrentStepArgs& a, std::size_t row, std::size_t panel,
-                                                const float* input, typename Product::Isa::F (*out)[gates]) {
-  step_gates<Product, rows, gates, own_bias>(a, row, panel, input, out);
+                                                const float* input, typename Product::Isa::F (*out)[Cell::gates]) {
+  step_gates<Product, Cell, rows>(a, row, panel, input, out);
 }
 
 /// The input of a row and panel, from the cell's first gate on.
@@ -164,33 +168,42 @@ void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t r
   const std::size_t at_once = row_count == 1 ? of_one_row : a.rhs.k <= in_l1 ? Units::capacity : Product::mr;
   StepRanges<Isa> ranges(first_row, first_row + row_count);
   Units units;
-  const auto take = [&]<int rows>(std::size_t row, std::size_t panel) BYTEGATE_LAMBDA {
-    if (units.count + rows > at_once) {
+  const auto take = [&]<int rows, int panels>(std::size_t row, std::size_t panel) BYTEGATE_LAMBDA {
+    if (units.count + rows * panels > at_once) {
       step_units(a, units);
       units.count = 0;
     }
     const float* input = step_input<Isa, Cell>(a, row, panel);
     const auto gates = units.gates + units.count;
     if constexpr (rows == 1) {
-      step_gates<Product, rows, Cell::gates, Cell::own_bias>(a, row, panel, input, gates);
+      step_gates<Product, Cell, 1, panels>(a, row, panel, input, gates);
     } else {
-      step_gates_apart<Product, rows, Cell::gates, Cell::own_bias>(a, row, panel, input, gates);
+      step_gates_apart<Product, Cell, rows>(a, row, panel, input, gates);
     }
-    static_for<rows>([&]<int r>() BYTEGATE_LAMBDA {
-      units.units[units.count + r] = {row + r, panel, ranges.lo_of(row + r), ranges.hi_of(row + r)};
+    static_for<rows * panels>([&]<int i>() BYTEGATE_LAMBDA {
+      constexpr int r = i / panels, p = i % panels;
+      units.units[units.count + i] = {row + r, panel + p, ranges.lo_of(row + r), ranges.hi_of(row + r)};
     });
-    units.count += rows;
+    units.count += rows * panels;
   };
   const PanelSweep sweep(a);
   for (std::size_t i = 0; i < sweep.count; ++i) {
     const std::size_t panel = sweep.panel(i);
     if (row_count == 1) {
-      take.template operator()<1>(first_row, panel);
+      // Two panels share the loads of activations. The weights of larger ones are not in L1 and come faster one by one.
+      if constexpr (Cell::gates >= 3 && Product::template joins_panels<Cell::gates>) {
+        if (i + 1 < sweep.count && a.rhs.k * Cell::gates * Isa::width <= 16384) {
+          take.template operator()<1, 2>(first_row, a.descending ? panel - 1 : panel);
+          ++i;
+          continue;
+        }
+      }
+      take.template operator()<1, 1>(first_row, panel);
     } else {
       // As even as possible in tiles of at most three or more: none has one row.
       constexpr int least = Product::mr >= 3 ? 2 : 1;
       for_each_tile<Product::mr, least>(row_count, [&]<int rows>(std::size_t m) BYTEGATE_LAMBDA {
-        take.template operator()<rows>(first_row + m, panel);
+        take.template operator()<rows, 1>(first_row + m, panel);
       });
     }
   }

@@ -18,7 +18,7 @@ constexpr Kernels int8_kernels() {
   using Product = QuantizedProduct<Isa>;
   return {.mr = Isa::mr,
           .tile_rows = 0,
-          .layout = {4 * Isa::width, Isa::block_channels, Isa::kr, Isa::kr},
+          .layout = layout_of<Isa>,
           .lhs_size = Isa::lhs_size,
           .rhs_size = sizeof(std::int8_t),
           .sum_format = sum_format<Isa>,
