@@ -50,7 +50,7 @@ void product_loop(std::size_t iterations) {
     });
   }
   kernels::static_for<kSums - 1>([&]<int i>() BYTEGATE_LAMBDA { sums[0] = sums[0] + sums[i + 1]; });
-  volatile float sink = Isa::reduce_max(Isa::to_float(sums[0]));
+  volatile float sink = Isa::reduce_max_as_signed(Isa::to_float(sums[0]));
   static_cast<void>(sink);
 }
 
@@ -65,7 +65,7 @@ std::int32_t read_loop(const void* data, std::size_t bytes) {
                                 BYTEGATE_LAMBDA { sums[i % 4] = sums[i % 4] + Isa::load(p + i * Isa::width); });
   }
   const auto sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
-  return static_cast<std::int32_t>(Isa::reduce_max(Isa::to_float(sum)));
+  return static_cast<std::int32_t>(Isa::reduce_max_as_signed(Isa::to_float(sum)));
 }
 
 }  // namespace bytegate::bench

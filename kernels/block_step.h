@@ -48,7 +48,7 @@ void step_rows(const RecurrentStepArgs& a, const std::int32_t* sums, std::size_t
             Isa::load(a.rhs.sums + channel), Isa::load(a.rhs.scales + channel),
             Isa::load(v < Cell::own_bias ? input + v * Isa::width : a.rhs.bias + channel));
       });
-      units.units[r] = {row + r, panel, ranges.lo_of(row + r), ranges.hi_of(row + r)};
+      units.units[r] = {row + r, panel, &ranges.of(row + r)};
     }
     step_units(a, units);
   }

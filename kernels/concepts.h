@@ -18,11 +18,12 @@ namespace bytegate::kernels {
 ///                            loaded as 0
 ///   fma(a, b, c)             a * b + c, rounded once
 ///   min, max                 a < b ? a : b and a > b ? a : b: the second operand when either is NaN or both are zero
-///   reduce_add               in any order: the kernels ask only whether the sum is NaN
+///   max_as_signed,           the larger of their bits as integers
+///   max_as_unsigned
+///   reduce_max_as_signed,    the same of all lanes of a vector
+///   reduce_max_as_unsigned
 ///   to_float                 rounded half to even
 ///   float_mr                 rows of a tile of the float product
-///   NanTest                  optional, in place of SumNanTest (quantize.h): take(v, w) of two vectors; a.found(b):
-///                            whether a or b took a NaN. Infinity may count as NaN
 template <class V>
 concept VectorIsa = requires(typename V::F f, typename V::I i, const float* in, float* out,
                              const std::int32_t* integers, std::size_t n) {
@@ -43,9 +44,10 @@ concept VectorIsa = requires(typename V::F f, typename V::I i, const float* in, 
   { V::fma(f, f, f) } -> std::same_as<typename V::F>;
   { V::min(f, f) } -> std::same_as<typename V::F>;
   { V::max(f, f) } -> std::same_as<typename V::F>;
-  { V::reduce_add(f) } -> std::same_as<float>;
-  { V::reduce_min(f) } -> std::same_as<float>;
-  { V::reduce_max(f) } -> std::same_as<float>;
+  { V::max_as_signed(f, f) } -> std::same_as<typename V::F>;
+  { V::max_as_unsigned(f, f) } -> std::same_as<typename V::F>;
+  { V::reduce_max_as_signed(f) } -> std::same_as<float>;
+  { V::reduce_max_as_unsigned(f) } -> std::same_as<float>;
   { V::to_float(i) } -> std::same_as<typename V::F>;
 };
 

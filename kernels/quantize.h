@@ -7,67 +7,27 @@
 #include <cstring>
 
 #include "kernels/concepts.h"
+#include "kernels/range.h"
 #include "kernels/static_for.h"
 
 namespace bytegate::kernels {
 
-/// Whether one of the values that it took is NaN: sums of x * 0 are NaN exactly if an x is NaN or infinite.
-template <VectorIsa Isa>
-struct SumNanTest {
-  using F = typename Isa::F;
-  F first = F(0.0f), second = F(0.0f);
-
-  BYTEGATE_INLINE void take(F v, F w) {
-    first = Isa::fma(v, F(0.0f), first);
-    second = Isa::fma(w, F(0.0f), second);
-  }
-  BYTEGATE_INLINE bool found(const SumNanTest& other) const {
-    const float nan = Isa::reduce_add((first + second) + (other.first + other.second));  // 0 or NaN
-    return nan != nan;
-  }
-};
-
-/// Isa::NanTest where there is one.
-template <VectorIsa Isa>
-struct NanTestOf {
-  using Type = SumNanTest<Isa>;
-};
-template <VectorIsa Isa>
-requires requires { typename Isa::NanTest; }
-struct NanTestOf<Isa> {
-  using Type = typename Isa::NanTest;
-};
-
-/// lo = min(0, x...), hi = max(0, x...), both NaN if any x is NaN or infinite. Four vectors at a time, in chains of
-/// operations of their own: one chain would wait for the latency of each operation.
+/// Two chains of operations: one would wait for the latency of each.
 template <VectorIsa Isa>
 BYTEGATE_INLINE RowRange find_range(const float* x, std::size_t n) {
-  using F = typename Isa::F;
   constexpr std::size_t w = Isa::width;
-  const F zero = F(0.0f);
-  F lo[4] = {zero, zero, zero, zero}, hi[4] = {zero, zero, zero, zero};
-  typename NanTestOf<Isa>::Type bad[2];
-  const auto take = [&]<int c>(F v) BYTEGATE_LAMBDA {
-    lo[c] = Isa::min(v, lo[c]);
-    hi[c] = Isa::max(v, hi[c]);
-  };
-  const auto take_two = [&]<int c>(F v0, F v1) BYTEGATE_LAMBDA {
-    take.template operator()<2 * c>(v0);
-    take.template operator()<2 * c + 1>(v1);
-    bad[c].take(v0, v1);
-  };
+  LaneRanges<Isa> even, odd;
   std::size_t i = 0;
   for (; i + 4 * w <= n; i += 4 * w) {
-    take_two.template operator()<0>(Isa::load(x + i), Isa::load(x + i + w));
-    take_two.template operator()<1>(Isa::load(x + i + 2 * w), Isa::load(x + i + 3 * w));
+    even.take(Isa::load(x + i));
+    odd.take(Isa::load(x + i + w));
+    even.take(Isa::load(x + i + 2 * w));
+    odd.take(Isa::load(x + i + 3 * w));
   }
-  for (; i + w <= n; i += w) take_two.template operator()<0>(Isa::load(x + i), zero);
-  if (i < n) take_two.template operator()<1>(Isa::load_first(x + i, n - i), zero);
-  const RowRange range = {Isa::reduce_min(Isa::min(Isa::min(lo[0], lo[1]), Isa::min(lo[2], lo[3]))),
-                          Isa::reduce_max(Isa::max(Isa::max(hi[0], hi[1]), Isa::max(hi[2], hi[3])))};
-  if (bad[0].found(bad[1]) || range.lo < -FLT_MAX || range.hi > FLT_MAX)
-    return {__builtin_nanf(""), __builtin_nanf("")};
-  return range;
+  for (; i + w <= n; i += w) even.take(Isa::load(x + i));
+  if (i < n) odd.take(Isa::load_first(x + i, n - i));
+  even.take(odd);
+  return even.range();
 }
 
 template <VectorIsa Isa>

@@ -15,44 +15,32 @@
 
 #include "kernels/cell.h"
 #include "kernels/product.h"
+#include "kernels/range.h"
 
 namespace bytegate::kernels {
 
 /// Rows whose h ranges are tracked at once; more rows are taken in blocks of this many.
 constexpr std::size_t kStepRows = 64;
 
-/// The range of one row; both ends are NaN if lo holds one.
-template <class Isa>
-BYTEGATE_INLINE RowRange step_range(typename Isa::F lo, typename Isa::F hi) {
-  const float nan = Isa::reduce_add(lo * typename Isa::F(0.0f));  // 0 or NaN
-  if (nan != nan) return {nan, nan};
-  return {Isa::reduce_min(lo), Isa::reduce_max(hi)};
-}
-
-/// Of rows [first, last), at most kStepRows, lane by lane the range of the h values written so far.
+/// Of rows [first, last), at most kStepRows, the ranges of the h values written so far.
 template <class Isa>
 class StepRanges {
  public:
   StepRanges(std::size_t first, std::size_t last) : first_(first), last_(last) {
-    for (std::size_t i = 0; i < (last - first) * Isa::width; i += Isa::width) {
-      Isa::store(lo_ + i, typename Isa::F(0.0f));
-      Isa::store(hi_ + i, typename Isa::F(0.0f));
-    }
+    for (std::size_t row = first; row < last; ++row) of(row) = LaneRanges<Isa>();
   }
 
-  BYTEGATE_INLINE float* lo_of(std::size_t row) { return lo_ + (row - first_) * Isa::width; }
-  BYTEGATE_INLINE float* hi_of(std::size_t row) { return hi_ + (row - first_) * Isa::width; }
+  BYTEGATE_INLINE LaneRanges<Isa>& of(std::size_t row) { return rows_[row - first_]; }
 
   BYTEGATE_INLINE void store(const RecurrentStepArgs& a) {
     if (!a.ranges) return;
-    for (std::size_t row = first_; row < last_; ++row) {
-      a.ranges[row] = step_range<Isa>(Isa::load(lo_of(row)), Isa::load(hi_of(row)));
-    }
+    for (std::size_t row = first_; row < last_; ++row) a.ranges[row] = of(row).range();
   }
 
  private:
-  alignas(64) float lo_[kStepRows * Isa::width];
-  alignas(64) float hi_[kStepRows * Isa::width];
+  union {
+    LaneRanges<Isa> rows_[kStepRows];  ///< a union's member is constructed by whom it needs
+  };
   std::size_t first_, last_;
 };
 
@@ -101,14 +89,15 @@ BYTEGATE_INLINE float* step_input(const RecurrentStepArgs& a, std::size_t row, s
 }
 
 /// A vector of hidden units: of one row and panel.
+template <class Isa>
 struct StepUnit {
   std::size_t row, panel;
-  float *lo, *hi;  ///< of the row
+  LaneRanges<Isa>* range;  ///< of the row
 };
 
 /// h to memory and its row's range.
 template <class Isa>
-BYTEGATE_INLINE void store_h(const RecurrentStepArgs& a, const StepUnit& at, typename Isa::F h) {
+BYTEGATE_INLINE void store_h(const RecurrentStepArgs& a, const StepUnit<Isa>& at, typename Isa::F h) {
   const std::size_t unit = at.panel * Isa::width;
   float* out = a.h + at.row * a.h_stride + unit;
   if (unit + Isa::width <= a.units) {
@@ -116,10 +105,7 @@ BYTEGATE_INLINE void store_h(const RecurrentStepArgs& a, const StepUnit& at, typ
   } else {
     Isa::store_first(out, h, a.units - unit);
   }
-  // Makes NaN sticky in lo: min(h, lo) ignores a NaN in h, but h * 0 is then NaN and poisons the sum. A single unit can
-  // be NaN, when the product of its scales overflows. Padding units have h = 0, or NaN in a row of NaN.
-  Isa::store(at.lo, Isa::fma(h, typename Isa::F(0.0f), Isa::min(h, Isa::load(at.lo))));
-  Isa::store(at.hi, Isa::max(h, Isa::load(at.hi)));
+  at.range->take(h);
 }
 
 /// Units and their gates, taken together: the activations of one, chains of dependent operations, overlap with those of
@@ -128,7 +114,7 @@ template <class Isa, class Cell>
 struct StepUnits {
   static constexpr std::size_t capacity = Isa::width > 8 ? Isa::width : 8;
   std::size_t count = 0;
-  StepUnit units[capacity];
+  StepUnit<Isa> units[capacity];
   typename Isa::F gates[capacity][Cell::gates];
 };
 
@@ -136,13 +122,13 @@ struct StepUnits {
 /// that of each tile height would hold a copy.
 template <class Isa, class Cell>
 __attribute__((noinline)) void step_units(const RecurrentStepArgs& a, const StepUnits<Isa, Cell>& of) {
-  StepUnit opened_unit{};
+  StepUnit<Isa> opened_unit{};
   StepMemory memory{}, opened_memory{};
   const typename Isa::F zero = typename Isa::F(0.0f);
   typename Isa::F next[kHalfWay] = {zero, zero, zero}, opened[kHalfWay] = {zero, zero, zero};
   for (std::size_t i = 0;; ++i) {
     if (i < of.count) {
-      const StepUnit& unit = of.units[i];
+      const StepUnit<Isa>& unit = of.units[i];
       memory = {step_input<Isa, Cell>(a, unit.row, unit.panel),
                 Cell::has_state ? a.state + unit.row * a.state_stride + unit.panel * Isa::width : nullptr, a.relu != 0};
       Cell::template open<Isa>(of.gates[i], memory, next);
@@ -182,7 +168,7 @@ void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t r
     }
     static_for<rows * panels>([&]<int i>() BYTEGATE_LAMBDA {
       constexpr int r = i / panels, p = i % panels;
-      units.units[units.count + i] = {row + r, panel + p, ranges.lo_of(row + r), ranges.hi_of(row + r)};
+      units.units[units.count + i] = {row + r, panel + p, &ranges.of(row + r)};
     });
     units.count += rows * panels;
   };

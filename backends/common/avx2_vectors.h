@@ -19,15 +19,18 @@ struct Avx2Vectors : XsimdVectors<xs::fma3<xs::avx2>> {
   static BYTEGATE_INLINE F load_first(const float* p, std::size_t n) { return _mm256_maskload_ps(p, first(n)); }
   static BYTEGATE_INLINE void store_first(float* p, F v, std::size_t n) { _mm256_maskstore_ps(p, first(n), v); }
 
-  // xsimd reduces by sums only, and those it does with haddps, which is slower than shuffles.
-  static BYTEGATE_INLINE float reduce_add(F v) {
-    return reduce(v, [](__m128 a, __m128 b) BYTEGATE_LAMBDA { return _mm_add_ps(a, b); });
+  // xsimd has no such maxima of floats, and reduces by sums only.
+  static BYTEGATE_INLINE F max_as_signed(F a, F b) {
+    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
   }
-  static BYTEGATE_INLINE float reduce_min(F v) {
-    return reduce(v, [](__m128 a, __m128 b) BYTEGATE_LAMBDA { return _mm_min_ps(a, b); });
+  static BYTEGATE_INLINE F max_as_unsigned(F a, F b) {
+    return _mm256_castsi256_ps(_mm256_max_epu32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
   }
-  static BYTEGATE_INLINE float reduce_max(F v) {
-    return reduce(v, [](__m128 a, __m128 b) BYTEGATE_LAMBDA { return _mm_max_ps(a, b); });
+  static BYTEGATE_INLINE float reduce_max_as_signed(F v) {
+    return reduce(v, [](__m128i a, __m128i b) BYTEGATE_LAMBDA { return _mm_max_epi32(a, b); });
+  }
+  static BYTEGATE_INLINE float reduce_max_as_unsigned(F v) {
+    return reduce(v, [](__m128i a, __m128i b) BYTEGATE_LAMBDA { return _mm_max_epu32(a, b); });
   }
 
   static BYTEGATE_INLINE void pin_register(I& v) { asm volatile("" : "+x"(v.data)); }
@@ -49,9 +52,10 @@ struct Avx2Vectors : XsimdVectors<xs::fma3<xs::avx2>> {
   }
   template <class Op>
   static BYTEGATE_INLINE float reduce(F v, const Op& op) {
-    __m128 x = op(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
-    x = op(x, _mm_movehl_ps(x, x));
-    return _mm_cvtss_f32(op(x, _mm_movehdup_ps(x)));
+    const __m256i x = _mm256_castps_si256(v);
+    __m128i y = op(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+    y = op(y, _mm_unpackhi_epi64(y, y));
+    return _mm_cvtss_f32(_mm_castsi128_ps(op(y, _mm_shuffle_epi32(y, 1))));
   }
 };
 

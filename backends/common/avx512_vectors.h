@@ -21,15 +21,18 @@ struct Avx512Vectors : XsimdVectors<xs::avx512bw> {
   /// xsimd's is a product and a sum.
   static BYTEGATE_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
 
-  // xsimd reduces by sums only.
-  static BYTEGATE_INLINE float reduce_add(F v) {
-    return reduce(v, [](__m128 a, __m128 b) BYTEGATE_LAMBDA { return _mm_add_ps(a, b); });
+  // xsimd has no such maxima of floats, and reduces by sums only.
+  static BYTEGATE_INLINE F max_as_signed(F a, F b) {
+    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
   }
-  static BYTEGATE_INLINE float reduce_min(F v) {
-    return reduce(v, [](__m128 a, __m128 b) BYTEGATE_LAMBDA { return _mm_min_ps(a, b); });
+  static BYTEGATE_INLINE F max_as_unsigned(F a, F b) {
+    return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
   }
-  static BYTEGATE_INLINE float reduce_max(F v) {
-    return reduce(v, [](__m128 a, __m128 b) BYTEGATE_LAMBDA { return _mm_max_ps(a, b); });
+  static BYTEGATE_INLINE float reduce_max_as_signed(F v) {
+    return reduce(v, [](__m128i a, __m128i b) BYTEGATE_LAMBDA { return _mm_max_epi32(a, b); });
+  }
+  static BYTEGATE_INLINE float reduce_max_as_unsigned(F v) {
+    return reduce(v, [](__m128i a, __m128i b) BYTEGATE_LAMBDA { return _mm_max_epu32(a, b); });
   }
 
   static BYTEGATE_INLINE void pin_register(I& v) { asm volatile("" : "+v"(v.data)); }
@@ -40,22 +43,16 @@ struct Avx512Vectors : XsimdVectors<xs::avx512bw> {
     return _mm512_add_epi16(_mm512_packs_epi32(to_int(a), to_int(b)), _mm512_packs_epi32(zero_point, zero_point));
   }
 
-  /// One comparison says of two vectors whether a lane of either is NaN, where sums would take two operations.
-  struct NanTest {
-    __mmask16 ordered = 0xffff;
-    BYTEGATE_INLINE void take(F v, F w) { ordered = _mm512_mask_cmp_ps_mask(ordered, v, w, _CMP_ORD_Q); }
-    BYTEGATE_INLINE bool found(const NanTest& other) const { return (ordered & other.ordered) != 0xffff; }
-  };
-
  private:
   static BYTEGATE_INLINE __mmask16 first(std::size_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
   template <class Op>
   static BYTEGATE_INLINE float reduce(F v, const Op& op) {
-    const __m128 a = op(_mm512_extractf32x4_ps(v, 0), _mm512_extractf32x4_ps(v, 1));
-    const __m128 b = op(_mm512_extractf32x4_ps(v, 2), _mm512_extractf32x4_ps(v, 3));
-    __m128 x = op(a, b);
-    x = op(x, _mm_movehl_ps(x, x));
-    return _mm_cvtss_f32(op(x, _mm_movehdup_ps(x)));
+    const __m512i x = _mm512_castps_si512(v);
+    const __m128i a = op(_mm512_castsi512_si128(x), _mm512_extracti32x4_epi32(x, 1));
+    const __m128i b = op(_mm512_extracti32x4_epi32(x, 2), _mm512_extracti32x4_epi32(x, 3));
+    __m128i y = op(a, b);
+    y = op(y, _mm_unpackhi_epi64(y, y));
+    return _mm_cvtss_f32(_mm_castsi128_ps(op(y, _mm_shuffle_epi32(y, 1))));
   }
 };
 

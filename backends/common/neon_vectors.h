@@ -52,17 +52,18 @@ struct NeonVectors : XsimdVectors<xs::neon64> {
   static BYTEGATE_INLINE F min(F a, F b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
   static BYTEGATE_INLINE F max(F a, F b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 
-  // xsimd reduces by sums only.
-  static BYTEGATE_INLINE float reduce_add(F v) {
-    return (vgetq_lane_f32(v, 0) + vgetq_lane_f32(v, 2)) + (vgetq_lane_f32(v, 1) + vgetq_lane_f32(v, 3));
+  // xsimd has no such maxima of floats.
+  static BYTEGATE_INLINE F max_as_signed(F a, F b) {
+    return vreinterpretq_f32_s32(vmaxq_s32(vreinterpretq_s32_f32(a), vreinterpretq_s32_f32(b)));
   }
-  static BYTEGATE_INLINE float reduce_min(F v) {
-    const F x = min(v, vextq_f32(v, v, 2));
-    return vgetq_lane_f32(min(x, vextq_f32(x, x, 1)), 0);
+  static BYTEGATE_INLINE F max_as_unsigned(F a, F b) {
+    return vreinterpretq_f32_u32(vmaxq_u32(vreinterpretq_u32_f32(a), vreinterpretq_u32_f32(b)));
   }
-  static BYTEGATE_INLINE float reduce_max(F v) {
-    const F x = max(v, vextq_f32(v, v, 2));
-    return vgetq_lane_f32(max(x, vextq_f32(x, x, 1)), 0);
+  static BYTEGATE_INLINE float reduce_max_as_signed(F v) {
+    return __builtin_bit_cast(float, vmaxvq_s32(vreinterpretq_s32_f32(v)));
+  }
+  static BYTEGATE_INLINE float reduce_max_as_unsigned(F v) {
+    return __builtin_bit_cast(float, vmaxvq_u32(vreinterpretq_u32_f32(v)));
   }
 };
 

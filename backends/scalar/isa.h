@@ -25,21 +25,14 @@ struct Isa {
   static BYTEGATE_INLINE void store_first(float*, F, std::size_t) {}
   static BYTEGATE_INLINE F min(F a, F b) { return a < b ? a : b; }
   static BYTEGATE_INLINE F max(F a, F b) { return a > b ? a : b; }
-  static BYTEGATE_INLINE float reduce_add(F v) { return v; }
-  static BYTEGATE_INLINE float reduce_min(F v) { return v; }
-  static BYTEGATE_INLINE float reduce_max(F v) { return v; }
-  /// As SumNanTest, without the slow fma.
-  struct NanTest {
-    F first = 0.0f, second = 0.0f;
-    BYTEGATE_INLINE void take(F v, F w) {
-      first += v * 0.0f;
-      second += w * 0.0f;
-    }
-    BYTEGATE_INLINE bool found(const NanTest& other) const {
-      const float nan = (first + second) + (other.first + other.second);
-      return nan != nan;
-    }
-  };
+  static BYTEGATE_INLINE F max_as_signed(F a, F b) {
+    return __builtin_bit_cast(std::int32_t, a) > __builtin_bit_cast(std::int32_t, b) ? a : b;
+  }
+  static BYTEGATE_INLINE F max_as_unsigned(F a, F b) {
+    return __builtin_bit_cast(std::uint32_t, a) > __builtin_bit_cast(std::uint32_t, b) ? a : b;
+  }
+  static BYTEGATE_INLINE float reduce_max_as_signed(F v) { return v; }
+  static BYTEGATE_INLINE float reduce_max_as_unsigned(F v) { return v; }
   static BYTEGATE_INLINE F to_float(I v) { return static_cast<float>(static_cast<std::int32_t>(v)); }
 
 #ifdef __FP_FAST_FMAF
