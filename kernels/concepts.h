@@ -58,8 +58,8 @@ concept VectorIsa = requires(typename V::F f, typename V::I i, const float* in, 
 ///   store_quantized(q, v, zp)          q = clamp(round_half_even(v) + zp, 0, 255) - activation_bias, `width` times
 ///                                      lhs_size bytes; |v| is at most 256
 ///   store_four_quantized(q, v0, v1, v2, v3, zp)   optional: the same of four vectors, one behind the other
-///   add_pair_products(acc, a, b)   optional: acc + a * b of the low 16 bits of each lane + a * b of the high ones, all
-///                                      signed; its activation_bias is 0. The sums of weights are then SumFormat::pair
+///   add_pair_products(acc, a, b)       optional: acc + a * b of the low 16 bits of each lane + a * b of the high ones,
+///                                      all signed. The sums of weights are then SumFormat::pair; activation_bias is 0
 ///   joins_panels                       optional, true: Tile may have the vectors of two panels
 ///   Tile<rows, vectors>                the sums of `rows` rows by `vectors` vectors of channels: kernels::DotTile or
 ///                                      the backend's own

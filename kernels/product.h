@@ -2,9 +2,11 @@
 //
 // A product says how rows of staged activations are multiplied by a panel of weights:
 //   Product::Isa, Product::mr           its vectors, and the rows of its largest tile
-//   Product::Tile<rows, vectors>        accumulators; run(lhs, first row, panel, rhs, n) sums over the whole of k; the
-//   panel's first channel is n tile.value<r, v>(rhs, n, addend)    the float result of row r and vector v (first
-//   channel n), plus addend Product::panel<vectors>(rhs, i)     the weights of panel i
+//   Product::Tile<rows, vectors>        accumulators
+//   tile.run(lhs, m, panel, rhs, n)     sums over the whole of k; m is the first row, n the panel's first channel
+//   tile.value<r, v>(rhs, n, addend)    the float result of row r and vector v (first channel n), plus addend
+//   Product::panel<vectors>(rhs, i)     the weights of panel i
+//   Product::joins_panels<vectors>      whether Tile<1, 2 * vectors> is that of two panels, one behind the other
 #pragma once
 
 #include <bytegate/backend.h>
@@ -14,13 +16,14 @@
 
 namespace bytegate::kernels {
 
-/// That of a product's kernels.
+/// Kernels::sum_format of an int8 product.
 template <class P>
 inline constexpr SumFormat sum_format = requires(typename P::I i) {
   P::add_pair_products(i, i, i);
 }
 ? SumFormat::pair : SumFormat::plain;
 
+/// Kernels::layout of an int8 product.
 template <class P>
 inline constexpr PackedLayout layout_of = {4 * P::width, P::block_channels, P::kr, P::kr};
 
@@ -156,7 +159,7 @@ struct QuantizedProduct {
   using Isa = P;
   using F = typename P::F;
   static constexpr int mr = P::mr;
-  /// Whether Tile<1, 2 * vectors> is that of two panels of so many vectors: their blocks must follow each other.
+  /// If their blocks are as wide: they then follow each other.
   template <int vectors>
   static constexpr bool joins_panels = requires {
     requires P::joins_panels;

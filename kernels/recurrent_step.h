@@ -39,7 +39,7 @@ class StepRanges {
 
  private:
   union {
-    LaneRanges<Isa> rows_[kStepRows];  ///< a union's member is constructed by whom it needs
+    LaneRanges<Isa> rows_[kStepRows];  ///< in a union: those that are used are constructed
   };
   std::size_t first_, last_;
 };
