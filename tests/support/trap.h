@@ -4,7 +4,7 @@
 
 namespace bytegate::testing {
 
-/// From the first call on, this process executes `vpdpbusd ymm, ymm, ymm/m256` in its VEX encoding in software where
+/// From the first call on, this process executes vpdpbusd and vpdpwssd on 256 bits, VEX-encoded, in software where
 /// the CPU finds it illegal: the kernels of avxvnni then run, slowly, on any CPU with AVX2. Returns whether that works,
 /// which it finds out by trying (an emulated CPU's signal frames may lack the upper halves of the registers).
 bool trap_avxvnni();

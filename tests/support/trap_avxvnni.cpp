@@ -1,4 +1,4 @@
-// vpdpbusd in its VEX encoding, on the vector registers of a signal frame.
+// vpdpbusd and vpdpwssd in their VEX encoding, on the vector registers of a signal frame.
 #include <array>
 #include <cstring>
 
@@ -44,23 +44,31 @@ class Registers {
 
 }  // namespace
 
-Outcome execute_vpdpbusd(const TrappedInstruction& instruction, ucontext_t& context) {
+Outcome execute_dot_product(const TrappedInstruction& instruction, ucontext_t& context) {
   Registers registers(context);
-  // VEX.256.66.0F38.W0 50
+  // VEX.256.66.0F38.W0 50 and 52
   if (instruction.w || !instruction.l || instruction.pp != 1 || !registers.has_ymm()) return {Outcome::unknown};
   registers.fill_upper_halves();
-  std::array<std::uint8_t, 32> u8;
-  std::array<std::uint8_t, 32> s8;
+  std::array<std::uint8_t, 32> a;
+  std::array<std::uint8_t, 32> b;
   std::array<std::uint32_t, 8> sums;
   if (instruction.memory) {
-    std::memcpy(s8.data(), reinterpret_cast<const void*>(instruction.origin + instruction.index), s8.size());
+    std::memcpy(b.data(), reinterpret_cast<const void*>(instruction.origin + instruction.index), b.size());
   } else {
-    registers.load(instruction.rm, s8.data());
+    registers.load(instruction.rm, b.data());
   }
-  registers.load(instruction.vvvv, u8.data());
+  registers.load(instruction.vvvv, a.data());
   registers.load(instruction.reg, reinterpret_cast<std::uint8_t*>(sums.data()));
-  for (std::size_t i = 0; i < s8.size(); ++i)
-    sums[i / 4] += static_cast<std::uint32_t>(u8[i] * static_cast<std::int8_t>(s8[i]));
+  if (instruction.opcode == 0x50) {  // vpdpbusd: unsigned by signed bytes
+    for (std::size_t i = 0; i < a.size(); ++i)
+      sums[i / 4] += static_cast<std::uint32_t>(a[i] * static_cast<std::int8_t>(b[i]));
+  } else {  // vpdpwssd: signed by signed 16 bits
+    std::array<std::int16_t, 16> a16;
+    std::array<std::int16_t, 16> b16;
+    std::memcpy(a16.data(), a.data(), a.size());
+    std::memcpy(b16.data(), b.data(), b.size());
+    for (std::size_t i = 0; i < a16.size(); ++i) sums[i / 2] += static_cast<std::uint32_t>(a16[i] * b16[i]);
+  }
   registers.store(instruction.reg, reinterpret_cast<const std::uint8_t*>(sums.data()));
   return {Outcome::done};
 }

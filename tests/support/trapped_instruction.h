@@ -26,9 +26,9 @@ struct Outcome {
   const char* why = "";   ///< the rule it broke
 };
 
-/// Carries out vpdpbusd on 256 bits, in the registers of the context.
-Outcome execute_vpdpbusd(const TrappedInstruction& instruction, ucontext_t& context);
-inline bool is_vpdpbusd(unsigned opcode) { return opcode == 0x50; }
+/// Carries out vpdpbusd or vpdpwssd on 256 bits, in the registers of the context.
+Outcome execute_dot_product(const TrappedInstruction& instruction, ucontext_t& context);
+inline bool is_dot_product(unsigned opcode) { return opcode == 0x50 || opcode == 0x52; }
 
 /// Carries out an instruction of AMX-TILE or AMX-INT8 on the tiles of this thread.
 Outcome execute_tile_instruction(const TrappedInstruction& instruction);
