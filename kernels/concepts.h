@@ -23,6 +23,7 @@ namespace bytegate::kernels {
 ///   reduce_max_as_signed,    the same of all lanes of a vector
 ///   reduce_max_as_unsigned
 ///   to_float                 rounded half to even
+///   pin_register(v)          makes v a register's: compilers would load it again for each use, or move it to another
 ///   float_mr                 rows of a tile of the float product
 template <class V>
 concept VectorIsa = requires(typename V::F f, typename V::I i, const float* in, float* out,
@@ -49,6 +50,8 @@ concept VectorIsa = requires(typename V::F f, typename V::I i, const float* in, 
   { V::reduce_max_as_signed(f) } -> std::same_as<float>;
   { V::reduce_max_as_unsigned(f) } -> std::same_as<float>;
   { V::to_float(i) } -> std::same_as<typename V::F>;
+  {V::pin_register(f)};
+  {V::pin_register(i)};
 };
 
 /// The exact int8 product of a backend, on top of its vectors.

@@ -12,22 +12,50 @@
 
 namespace bytegate::kernels {
 
-/// Two chains of operations: one would wait for the latency of each.
+/// Calls whole.operator()<count>(i) for 4 vectors at a time and then for 1, each from float i on, and at last
+/// tail(i, rest) if fewer than a vector's floats remain of n.
+template <VectorIsa Isa, class Whole, class Tail>
+BYTEGATE_INLINE void for_each_vector(std::size_t n, const Whole& whole, const Tail& tail) {
+  std::size_t i = 0;
+  for (; i + 4 * Isa::width <= n; i += 4 * Isa::width) whole.template operator()<4>(i);
+  for (; i + Isa::width <= n; i += Isa::width) whole.template operator()<1>(i);
+  if (i < n) tail(i, n - i);
+}
+
+/// The range of a row, taken part by part as by for_each_vector. Two chains of operations: one would wait for the
+/// latency of each.
+template <VectorIsa Isa>
+class RangeOfRow {
+ public:
+  explicit BYTEGATE_INLINE RangeOfRow(const float* row) : row_(row) {}
+
+  template <int count>
+  BYTEGATE_INLINE void take(std::size_t i) {
+    static_for<count>([&]<int j>() BYTEGATE_LAMBDA {
+      auto v = Isa::load(row_ + i + j * Isa::width);
+      Isa::pin_register(v);
+      chains_[j % 2].take(v);
+    });
+  }
+  BYTEGATE_INLINE void take_tail(std::size_t i, std::size_t rest) { chains_[1].take(Isa::load_first(row_ + i, rest)); }
+
+  BYTEGATE_INLINE RowRange range() {
+    chains_[0].take(chains_[1]);
+    return chains_[0].range();
+  }
+
+ private:
+  const float* row_;
+  LaneRanges<Isa> chains_[2];
+};
+
 template <VectorIsa Isa>
 BYTEGATE_INLINE RowRange find_range(const float* x, std::size_t n) {
-  constexpr std::size_t w = Isa::width;
-  LaneRanges<Isa> even, odd;
-  std::size_t i = 0;
-  for (; i + 4 * w <= n; i += 4 * w) {
-    even.take(Isa::load(x + i));
-    odd.take(Isa::load(x + i + w));
-    even.take(Isa::load(x + i + 2 * w));
-    odd.take(Isa::load(x + i + 3 * w));
-  }
-  for (; i + w <= n; i += w) even.take(Isa::load(x + i));
-  if (i < n) odd.take(Isa::load_first(x + i, n - i));
-  even.take(odd);
-  return even.range();
+  RangeOfRow<Isa> range(x);
+  for_each_vector<Isa>(
+      n, [&]<int count>(std::size_t i) BYTEGATE_LAMBDA { range.template take<count>(i); },
+      [&](std::size_t i, std::size_t rest) BYTEGATE_LAMBDA { range.take_tail(i, rest); });
+  return range.range();
 }
 
 template <VectorIsa Isa>
@@ -71,10 +99,30 @@ BYTEGATE_INLINE typename Isa::F saturated(typename Isa::F v) {
   return Isa::min(Isa::max(v, F(-256.0f)), F(256.0f));
 }
 
+template <Int8Product Isa, std::size_t count>
+BYTEGATE_INLINE void store_vectors(std::uint8_t* q, const typename Isa::F (&v)[count], typename Isa::I zero_point) {
+  if constexpr (count == 4 && requires { Isa::store_four_quantized(q, v[0], v[0], v[0], v[0], zero_point); }) {
+    Isa::store_four_quantized(q, v[0], v[1], v[2], v[3], zero_point);
+  } else {
+    static_for<static_cast<int>(count)>(
+        [&]<int j>() BYTEGATE_LAMBDA { Isa::store_quantized(q + j * Isa::width * Isa::lhs_size, v[j], zero_point); });
+  }
+}
+
+/// Takes the place of RangeOfRow where no range is wanted.
+struct NoRange {
+  template <int>
+  BYTEGATE_INLINE void take(std::size_t) {}
+  BYTEGATE_INLINE void take_tail(std::size_t, std::size_t) {}
+};
+
 /// q = clamp(round(x / scale) + zero_point, 0, 255), as unsigned or (Isa::activation_bias) less 128. The scale of a
 /// row's own range keeps |x / scale| within 256; a fixed one does not, and must saturate.
-template <Int8Product Isa, bool fixed>
-BYTEGATE_INLINE void quantize_row(const float* x, std::size_t cols, const RowQuantizer& quantizer, std::uint8_t* q) {
+/// beside: the range of another row of as many columns. Maxima and packing wait for different ports of a CPU, so that
+/// both take little longer than one.
+template <Int8Product Isa, bool fixed, class Range>
+BYTEGATE_INLINE void quantize_row(const float* x, std::size_t cols, const RowQuantizer& quantizer, std::uint8_t* q,
+                                  Range& beside) {
   using F = typename Isa::F;
   const auto inverse = F(quantizer.inverse);
   const auto zero_point = typename Isa::I(quantizer.scale.zero_point);
@@ -83,41 +131,60 @@ BYTEGATE_INLINE void quantize_row(const float* x, std::size_t cols, const RowQua
     if constexpr (fixed) v = saturated<Isa>(v);
     return v;
   };
-  std::size_t i = 0;
-  if constexpr (requires(F v) { Isa::store_four_quantized(q, v, v, v, v, zero_point); }) {
-    for (; i + 4 * Isa::width <= cols; i += 4 * Isa::width) {
-      F v[4];
-      static_for<4>([&]<int j>() BYTEGATE_LAMBDA { v[j] = scaled(Isa::load(x + i + j * Isa::width)); });
-      Isa::store_four_quantized(q + i * Isa::lhs_size, v[0], v[1], v[2], v[3], zero_point);
-    }
-  }
-  for (; i + Isa::width <= cols; i += Isa::width)
-    Isa::store_quantized(q + i * Isa::lhs_size, scaled(Isa::load(x + i)), zero_point);
-  if (i < cols)  // a whole vector fits: the stride is a multiple of 64 bytes
-    Isa::store_quantized(q + i * Isa::lhs_size, scaled(Isa::load_first(x + i, cols - i)), zero_point);
+  for_each_vector<Isa>(
+      cols,
+      [&]<int count>(std::size_t i) BYTEGATE_LAMBDA {
+        F v[count];
+        static_for<count>([&]<int j>() BYTEGATE_LAMBDA { v[j] = scaled(Isa::load(x + i + j * Isa::width)); });
+        beside.template take<count>(i);
+        store_vectors<Isa>(q + i * Isa::lhs_size, v, zero_point);
+      },
+      [&](std::size_t i, std::size_t rest) BYTEGATE_LAMBDA {
+        // A whole vector fits: the stride is a multiple of 64 bytes.
+        Isa::store_quantized(q + i * Isa::lhs_size, scaled(Isa::load_first(x + i, rest)), zero_point);
+        beside.take_tail(i, rest);
+      });
 }
+
+/// Rows of more columns than this would not stay in L1 until the second next row is written.
+constexpr std::size_t kLongRow = 2048;
 
 template <Int8Product Isa>
 void quantize_rows(const FloatRows* x, const RowRange* ranges, const RowScale* fixed_scale, float fixed_inverse,
                    StagedRows* out) {
   const FloatRows in = *x;
   const auto row = [&](std::size_t r) BYTEGATE_LAMBDA { return in.data + r * in.stride; };
-  RowQuantizer quantizer{}, next{};
-  if (fixed_scale) next = {*fixed_scale, fixed_inverse};
-  // The quantizer of a row is computed before the row in front of it is written: its reductions and divisions, each
-  // of which waits for the one before, then overlap with that.
-  for (std::size_t r = 0; r <= in.rows; ++r) {
-    quantizer = next;
-    if (!fixed_scale && r < in.rows) next = quantizer_of<Isa>(ranges ? ranges[r] : find_range<Isa>(row(r), in.cols));
-    if (r == 0) continue;
-    auto* q = static_cast<std::uint8_t*>(out->data) + (r - 1) * out->stride;
-    out->scales[r - 1] = quantizer.scale;
-    if (quantizer.scale.scale != quantizer.scale.scale) {  // the row's outputs are all NaN whatever q is
-      std::memset(q, 0, in.cols * Isa::lhs_size);
+  const auto quantizer = [&](std::size_t r) BYTEGATE_LAMBDA {
+    if (fixed_scale) return RowQuantizer{*fixed_scale, fixed_inverse};
+    return quantizer_of<Isa>(ranges ? ranges[r] : find_range<Isa>(row(r), in.cols));
+  };
+  // Quantizers are computed one or two rows ahead: their reductions and divisions, each of which waits for the one
+  // before, then overlap with the row that is written meanwhile.
+  const std::size_t ahead = in.cols > kLongRow ? 1 : 2;
+  RowQuantizer next[2] = {};
+  for (std::size_t r = 0; r < ahead && r < in.rows; ++r) next[r] = quantizer(r);
+  for (std::size_t r = 0; r < in.rows; ++r) {
+    const RowQuantizer current = next[r % 2];
+    const std::size_t later = r + ahead;
+    const bool is_finite = current.scale.scale == current.scale.scale;
+    auto* q = static_cast<std::uint8_t*>(out->data) + r * out->stride;
+    out->scales[r] = current.scale;
+    if constexpr (Isa::width > 1) {  // compilers vectorize plain loops, but not both in one
+      if (is_finite && later < in.rows && !ranges && !fixed_scale) {
+        RangeOfRow<Isa> range(row(later));
+        quantize_row<Isa, false>(row(r), in.cols, current, q, range);
+        next[later % 2] = quantizer_of<Isa>(range.range());
+        continue;
+      }
+    }
+    if (later < in.rows) next[later % 2] = quantizer(later);
+    NoRange none;
+    if (!is_finite) {
+      std::memset(q, 0, in.cols * Isa::lhs_size);  // the row's outputs are all NaN whatever q is
     } else if (fixed_scale) {
-      quantize_row<Isa, true>(row(r - 1), in.cols, quantizer, q);
+      quantize_row<Isa, true>(row(r), in.cols, current, q, none);
     } else {
-      quantize_row<Isa, false>(row(r - 1), in.cols, quantizer, q);
+      quantize_row<Isa, false>(row(r), in.cols, current, q, none);
     }
   }
 }

@@ -180,7 +180,7 @@ TEST_P(RowsTest, LargeLstmStreamed) {
 
 TEST_P(RowsTest, LinearRowAlone) {
   Random random(11);
-  for (auto [m, n, k] : {std::tuple{1, 1, 1}, {2, 3, 5}, {7, 33, 64}, {13, 16, 130}, {700, 9, 31}}) {
+  for (auto [m, n, k] : {std::tuple{1, 1, 1}, {2, 3, 5}, {7, 33, 64}, {13, 16, 130}, {700, 9, 31}, {5, 3, 2500}}) {
     const Tensor weight = random_tensor({n, k}, random), bias = random_tensor({n}, random);
     Tensor x = random_tensor({m, k}, random);
     for (int r = 0; r < m; ++r) {  // rows of very different size: a shared scale would show

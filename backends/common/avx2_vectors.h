@@ -19,21 +19,13 @@ struct Avx2Vectors : XsimdVectors<xs::fma3<xs::avx2>> {
   static BYTEGATE_INLINE F load_first(const float* p, std::size_t n) { return _mm256_maskload_ps(p, first(n)); }
   static BYTEGATE_INLINE void store_first(float* p, F v, std::size_t n) { _mm256_maskstore_ps(p, first(n), v); }
 
-  // xsimd has no such maxima of floats, and reduces by sums only.
-  static BYTEGATE_INLINE F max_as_signed(F a, F b) {
-    return _mm256_castsi256_ps(_mm256_max_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
-  }
-  static BYTEGATE_INLINE F max_as_unsigned(F a, F b) {
-    return _mm256_castsi256_ps(_mm256_max_epu32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
-  }
+  // xsimd reduces by sums only.
   static BYTEGATE_INLINE float reduce_max_as_signed(F v) {
     return reduce(v, [](__m128i a, __m128i b) BYTEGATE_LAMBDA { return _mm_max_epi32(a, b); });
   }
   static BYTEGATE_INLINE float reduce_max_as_unsigned(F v) {
     return reduce(v, [](__m128i a, __m128i b) BYTEGATE_LAMBDA { return _mm_max_epu32(a, b); });
   }
-
-  static BYTEGATE_INLINE void pin_register(I& v) { asm volatile("" : "+x"(v.data)); }
 
   /// clamp(round_half_even(v) + zero_point, 0, 255), 8 bytes: xsimd has no saturating packs.
   static BYTEGATE_INLINE std::uint64_t quantized(F v, I zero_point) {

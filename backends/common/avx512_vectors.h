@@ -21,21 +21,13 @@ struct Avx512Vectors : XsimdVectors<xs::avx512bw> {
   /// xsimd's is a product and a sum.
   static BYTEGATE_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
 
-  // xsimd has no such maxima of floats, and reduces by sums only.
-  static BYTEGATE_INLINE F max_as_signed(F a, F b) {
-    return _mm512_castsi512_ps(_mm512_max_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
-  }
-  static BYTEGATE_INLINE F max_as_unsigned(F a, F b) {
-    return _mm512_castsi512_ps(_mm512_max_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
-  }
+  // xsimd reduces by sums only.
   static BYTEGATE_INLINE float reduce_max_as_signed(F v) {
     return reduce(v, [](__m128i a, __m128i b) BYTEGATE_LAMBDA { return _mm_max_epi32(a, b); });
   }
   static BYTEGATE_INLINE float reduce_max_as_unsigned(F v) {
     return reduce(v, [](__m128i a, __m128i b) BYTEGATE_LAMBDA { return _mm_max_epu32(a, b); });
   }
-
-  static BYTEGATE_INLINE void pin_register(I& v) { asm volatile("" : "+v"(v.data)); }
 
   /// round_half_even(v) + zero_point of two vectors within 256, as 16 bits; each quarter holds four of a, then four of
   /// b.

@@ -52,7 +52,7 @@ struct NeonVectors : XsimdVectors<xs::neon64> {
   static BYTEGATE_INLINE F min(F a, F b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
   static BYTEGATE_INLINE F max(F a, F b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 
-  // xsimd has no such maxima of floats.
+  // xsimd looks these up in a tuple, as it does operators (xsimd_neon_operators.h).
   static BYTEGATE_INLINE F max_as_signed(F a, F b) {
     return vreinterpretq_f32_s32(vmaxq_s32(vreinterpretq_s32_f32(a), vreinterpretq_s32_f32(b)));
   }

@@ -45,9 +45,27 @@ struct XsimdVectors {
   // On x86 as kernels::VectorIsa wants them: the second operand when either is NaN or both are zero.
   static BYTEGATE_INLINE F min(F a, F b) { return xs::min(a, b); }
   static BYTEGATE_INLINE F max(F a, F b) { return xs::max(a, b); }
+  static BYTEGATE_INLINE F max_as_signed(F a, F b) { return max_as<std::int32_t>(a, b); }
+  static BYTEGATE_INLINE F max_as_unsigned(F a, F b) { return max_as<std::uint32_t>(a, b); }
   static BYTEGATE_INLINE F to_float(I v) { return xs::to_float(v); }
   /// Rounded half to even.
   static BYTEGATE_INLINE I to_int(F v) { return xs::nearbyint_as_int(v); }
+
+  template <class Batch>
+  static BYTEGATE_INLINE void pin_register(Batch& v) {
+#if defined(__aarch64__)
+    asm volatile("" : "+w"(v.data));
+#else
+    asm volatile("" : "+v"(v.data));
+#endif
+  }
+
+ private:
+  template <class Integer>
+  static BYTEGATE_INLINE F max_as(F a, F b) {
+    using Bits = xs::batch<Integer, Arch>;
+    return xs::bitwise_cast<F>(xs::max(xs::bitwise_cast<Bits>(a), xs::bitwise_cast<Bits>(b)));
+  }
 };
 
 }  // namespace

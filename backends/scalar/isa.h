@@ -73,7 +73,8 @@ struct Isa {
   static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) {
     return acc + static_cast<I>(a[0] * w[0] + a[1] * w[1] + a[2] * w[2] + a[3] * w[3]);
   }
-  static BYTEGATE_INLINE void pin_register(I&) {}
+  template <class T>
+  static BYTEGATE_INLINE void pin_register(T&) {}
 
   static BYTEGATE_INLINE void store_quantized(std::uint8_t* q, F v, I zero_point) {
     const auto x =
