@@ -46,7 +46,7 @@ void step_rows(const RecurrentStepArgs& a, const std::int32_t* sums, std::size_t
         units.gates[r][v] = dequantizer.value(
             Isa::load(sums + (row + r - begin) * channels + v * Isa::width) + start_of<Isa>(a.rhs, channel),
             Isa::load(a.rhs.sums + channel), Isa::load(a.rhs.scales + channel),
-            Isa::load(v < Cell::own_bias ? input + v * Isa::width : a.rhs.bias + channel));
+            step_addend<Isa, Cell, v>(a, input, channel));
       });
       units.units[r] = {row + r, panel, &ranges.of(row + r)};
     }

@@ -56,6 +56,12 @@ struct PanelSweep {
   BYTEGATE_INLINE std::size_t panel(std::size_t i) const { return first + ((i ^ back) - back); }
 };
 
+/// What is added to the sums of a gate. input: of the row and the panel's first gate; channel: the gate's first.
+template <class Isa, class Cell, int gate>
+BYTEGATE_INLINE typename Isa::F step_addend(const RecurrentStepArgs& a, const float* input, std::size_t channel) {
+  return Isa::load(gate < Cell::own_bias ? input + gate * Isa::width : a.rhs.bias + channel);
+}
+
 /// The sums of `rows` rows from `row` on and one panel, or of one row and `panels`. `input`: of the first row and the
 /// panel's first gate.
 template <class Product, class Cell, int rows, int panels = 1>
@@ -68,10 +74,10 @@ BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std
   tile.run(a.lhs, row, Product::template panel<gates>(a.rhs, panel), a.rhs, n);
   static_for<rows * panels * gates>([&]<int i>() BYTEGATE_LAMBDA {
     constexpr int r = i / gates / panels, p = i / gates % panels, gate = i % gates, v = p * gates + gate;
-    const float* addend = gate < Cell::own_bias
-                              ? input + r * a.input_stride + (p * Cell::input_gates + gate) * Isa::width
-                              : a.rhs.bias + n + v * Isa::width;
-    out[r * panels + p][gate] = tile.template value<r, v>(a.rhs, n + v * Isa::width, Isa::load(addend));
+    const std::size_t channel = n + v * Isa::width;
+    const auto addend =
+        step_addend<Isa, Cell, gate>(a, input + r * a.input_stride + p * Cell::input_gates * Isa::width, channel);
+    out[r * panels + p][gate] = tile.template value<r, v>(a.rhs, channel, addend);
   });
 }
 
@@ -122,7 +128,6 @@ struct StepUnits {
 /// that of each tile height would hold a copy.
 template <class Isa, class Cell>
 __attribute__((noinline)) void step_units(const RecurrentStepArgs& a, const StepUnits<Isa, Cell>& of) {
-  StepUnit<Isa> opened_unit{};
   StepMemory memory{}, opened_memory{};
   const typename Isa::F zero = typename Isa::F(0.0f);
   typename Isa::F next[kHalfWay] = {zero, zero, zero}, opened[kHalfWay] = {zero, zero, zero};
@@ -134,12 +139,11 @@ __attribute__((noinline)) void step_units(const RecurrentStepArgs& a, const Step
       Cell::template open<Isa>(of.gates[i], memory, next);
     }
     if (i > 0) {
-      store_h<Isa>(a, opened_unit, Cell::template close<Isa>(opened, opened_memory));
+      store_h<Isa>(a, of.units[i - 1], Cell::template close<Isa>(opened, opened_memory));
       if (i >= of.count) return;
     }
     static_for<kHalfWay>([&]<int v>() BYTEGATE_LAMBDA { opened[v] = next[v]; });
     opened_memory = memory;
-    opened_unit = of.units[i];
   }
 }
 
@@ -148,10 +152,13 @@ template <class Product, class Cell>
 void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t row_count) {
   using Isa = typename Product::Isa;
   using Units = StepUnits<Isa, Cell>;
+  const PanelSweep sweep(a);
+  const std::size_t panel_size = a.rhs.k * Cell::gates * Isa::width;  // in weights
   // Of one row, some: while their activations are computed, the weights of the next are on their way to L1. For the
-  // same reason no more than a tile of several rows, unless all weights are in L1 already.
-  constexpr std::size_t of_one_row = Isa::width > 8 ? 4 : 8, in_l1 = 128;
-  const std::size_t at_once = row_count == 1 ? of_one_row : a.rhs.k <= in_l1 ? Units::capacity : Product::mr;
+  // same reason no more than a tile of several rows, unless about all weights are in L1 already.
+  constexpr std::size_t of_one_row = Isa::width > 8 ? 4 : 8, about_l1 = 65536;
+  const std::size_t of_rows = sweep.count * panel_size <= about_l1 ? Units::capacity : Product::mr;
+  const std::size_t at_once = row_count == 1 ? of_one_row : of_rows;
   StepRanges<Isa> ranges(first_row, first_row + row_count);
   Units units;
   const auto take = [&]<int rows, int panels>(std::size_t row, std::size_t panel) BYTEGATE_LAMBDA {
@@ -172,13 +179,12 @@ void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t r
     });
     units.count += rows * panels;
   };
-  const PanelSweep sweep(a);
   for (std::size_t i = 0; i < sweep.count; ++i) {
     const std::size_t panel = sweep.panel(i);
     if (row_count == 1) {
       // Two panels share the loads of activations. The weights of larger ones are not in L1 and come faster one by one.
       if constexpr (Cell::gates >= 3 && Product::template joins_panels<Cell::gates>) {
-        if (i + 1 < sweep.count && a.rhs.k * Cell::gates * Isa::width <= 16384) {
+        if (i + 1 < sweep.count && panel_size <= about_l1 / 4) {
           take.template operator()<1, 2>(first_row, a.descending ? panel - 1 : panel);
           ++i;
           continue;
