@@ -12,14 +12,9 @@ struct Range {
   std::size_t size() const noexcept { return end - begin; }
 };
 
-/// Part `index` of `count` nearly equal parts of [0, n), each a multiple of `unit` long but for the last.
-inline Range split_range(std::size_t n, std::size_t index, std::size_t count, std::size_t unit = 1) noexcept {
-  const std::size_t units = (n + unit - 1) / unit;
-  const auto at = [&](std::size_t i) {
-    const std::size_t position = units * i / count * unit;
-    return position < n ? position : n;
-  };
-  return {at(index), at(index + 1)};
+/// Part `index` of `count` nearly equal parts of [0, n).
+inline Range split_range(std::size_t n, std::size_t index, std::size_t count) noexcept {
+  return {n * index / count, n * (index + 1) / count};
 }
 
 }  // namespace bytegate::detail

@@ -1,6 +1,7 @@
 #include "layers/quant/row_product.h"
 
 #include <algorithm>
+#include <atomic>
 
 #include "layers/core/checks.h"
 #include "layers/core/float_environment.h"
@@ -11,10 +12,33 @@ namespace {
 /// Bytes of activations staged at once, so that they stay in a cache while all the weights pass: in L1 beside weights
 /// that stay in L2, otherwise a part of L2, since the weights come from beyond it for each block.
 constexpr std::size_t kStagedBytes = 256 * 1024, kStagedBesideL2 = 32 * 1024, kWeightsInL2 = 1024 * 1024;
-/// Tile registers multiply 32 rows at a time, and their loads are wide: two such blocks are still quick beyond L1.
-constexpr std::size_t kTileRows = 64;
+/// Tile registers multiply 32 rows at a time, and their loads are wide: two such blocks are still quick beyond L1. One
+/// tile has 16 rows.
+constexpr std::size_t kTileRows = 64, kLeastTileRows = 16;
 /// A product of fewer multiply-adds is not worth waking a thread.
 constexpr std::size_t kMinMacs = std::size_t{4} << 20;
+
+/// Rows for threads whose cores differ in speed, by their kind or by what else runs there: whoever is ready takes the
+/// next, at most `block`, and fewer towards the end, so that all end at about the same time.
+class RowQueue {
+ public:
+  RowQueue(std::size_t rows, std::size_t block, std::size_t granule, std::size_t threads)
+      : rows_(rows), block_(block), granule_(granule), parts_(2 * threads) {}
+
+  /// Multiples of granule_ but for the last; empty when all rows are taken.
+  Range take() noexcept {
+    std::size_t begin = begin_.load(std::memory_order_relaxed), end;
+    do {
+      const std::size_t left = rows_ - begin, part = round_up((left + parts_ - 1) / parts_, granule_);
+      end = begin + std::min({left, part, block_});
+    } while (!begin_.compare_exchange_weak(begin, end, std::memory_order_relaxed));
+    return {begin, end};
+  }
+
+ private:
+  const std::size_t rows_, block_, granule_, parts_;
+  std::atomic<std::size_t> begin_{0};
+};
 
 const Kernels& kernels_of(const Backend& backend, const Weight& weight) {
   return weight.quantized() ? *backend.kernels->int8 : *backend.kernels->f32;
@@ -61,10 +85,15 @@ void RowProduct::run(const ProductRows& source, std::size_t rows, const Layer* n
     stage_buffer(block, workspace.of_thread(i));
     source.reserve(block, workspace.of_thread(i));
   }
+  RowQueue queue(rows, block, kernels_.tile_rows > 0 ? kLeastTileRows : kernels_.mr, threads);
   workspace.run(threads, [&](std::size_t i) {
-    const Range m = by_rows ? split_range(rows, i, threads, kernels_.mr) : Range{0, rows};
-    const Range p = by_rows ? Range{0, panels} : split_range(panels, i, threads);
-    run_part(source, m, p, quantizer, next, workspace.of_thread(i));
+    WorkspaceImpl& own = workspace.of_thread(i);
+    if (threads == 1 || !by_rows) {
+      return run_part(source, {0, rows}, split_range(panels, i, threads), quantizer, next, own);
+    }
+    for (Range part = queue.take(); part.size() > 0; part = queue.take()) {
+      run_part(source, part, {0, panels}, quantizer, next, own);
+    }
   });
 }
 
