@@ -22,21 +22,22 @@ constexpr std::size_t kMinMacs = std::size_t{4} << 20;
 /// next, at most `block`, and fewer towards the end, so that all end at about the same time.
 class RowQueue {
  public:
+  /// Parts are multiples of `granule` rows, and at least a quarter of a block, since all weights pass for each.
   RowQueue(std::size_t rows, std::size_t block, std::size_t granule, std::size_t threads)
-      : rows_(rows), block_(block), granule_(granule), parts_(2 * threads) {}
+      : rows_(rows), block_(block), least_(round_up((block + 3) / 4, granule)), parts_(2 * threads) {}
 
-  /// Multiples of granule_ but for the last; empty when all rows are taken.
+  /// Empty when all rows are taken.
   Range take() noexcept {
     std::size_t begin = begin_.load(std::memory_order_relaxed), end;
     do {
-      const std::size_t left = rows_ - begin, part = round_up((left + parts_ - 1) / parts_, granule_);
+      const std::size_t left = rows_ - begin, part = round_up((left + parts_ - 1) / parts_, least_);
       end = begin + std::min({left, part, block_});
     } while (!begin_.compare_exchange_weak(begin, end, std::memory_order_relaxed));
     return {begin, end};
   }
 
  private:
-  const std::size_t rows_, block_, granule_, parts_;
+  const std::size_t rows_, block_, least_, parts_;
   std::atomic<std::size_t> begin_{0};
 };
 
