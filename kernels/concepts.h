@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/fetch_ahead.h"
+
 namespace bytegate::kernels {
 
 /// Vectors of `width` lanes: F of float, I of int32, each with + * (F also - /) and a constructor from one value for
@@ -66,16 +68,18 @@ concept VectorIsa = requires(typename V::F f, typename V::I i, const float* in, 
 ///   joins_panels                       optional, true: Tile may have the vectors of two panels
 ///   Tile<rows, vectors>                the sums of `rows` rows by `vectors` vectors of channels: kernels::DotTile or
 ///                                      the backend's own
-///     run(lhs, stride, panel, rhs, n)  sums over the whole of k; lhs is the first row, panel the panel's first weight
+///     run(lhs, stride, panel, rhs, n, ahead)
+///                                      sums over the whole of k; lhs is the first row, panel the panel's first weight;
+///                                      the tile may fetch ahead
 ///     sum<r, v>()                      of row r and vector v, of staged activations by weights
 template <class P>
 concept Int8Product = VectorIsa<P> &&
     requires(typename P::template Tile<1, 4> tile, std::uint8_t* q, typename P::F f, typename P::I i,
-             const void* operand, std::size_t stride, const PackedMatrix& rhs) {
+             const void* operand, std::size_t stride, const PackedMatrix& rhs, FetchAhead& ahead) {
   { P::mr + P::block_channels + P::kr + P::lhs_size } -> std::convertible_to<std::uint32_t>;
   { P::activation_bias } -> std::convertible_to<std::int32_t>;
   {P::store_quantized(q, f, i)};
-  {tile.run(operand, stride, operand, rhs, stride)};
+  {tile.run(operand, stride, operand, rhs, stride, ahead)};
   { tile.template sum<0, 3>() } -> std::convertible_to<typename P::I>;
 };
 

@@ -12,12 +12,15 @@ void gemm(const GemmArgs* args) {
   constexpr std::size_t nr = 4 * Isa::width;
   const GemmArgs a = *args;
   const std::uint32_t floor_bits = a.relu ? 0u : 0xff800000u;  // of 0 or -infinity
+  const std::size_t tiles = (a.lhs.rows + Product::mr - 1) / Product::mr;
   for (std::size_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
     const void* weights = Product::template panel<4>(a.rhs, panel);
+    FetchAhead ahead(panel + 1 < a.panel_end ? Product::template panel<4>(a.rhs, panel + 1) : weights,
+                     Product::template group_bytes<4>, tiles);
     const std::size_t n = panel * nr;
     for_each_tile<Product::mr>(a.lhs.rows, [&]<int rows>(std::size_t m) BYTEGATE_LAMBDA {
       typename Product::template Tile<rows, 4> tile;
-      tile.run(a.lhs, m, weights, a.rhs, n);
+      tile.run(a.lhs, m, weights, a.rhs, n, ahead);
       // max(floor, y) is y for every y if floor is -infinity; NaN, as the second operand, stays.
       const F floor = F(__builtin_bit_cast(float, computed_here(floor_bits)));
       static_for<4>([&]<int v>() BYTEGATE_LAMBDA {

@@ -3,15 +3,19 @@
 // A product says how rows of staged activations are multiplied by a panel of weights:
 //   Product::Isa, Product::mr           its vectors, and the rows of its largest tile
 //   Product::Tile<rows, vectors>        accumulators
-//   tile.run(lhs, m, panel, rhs, n)     sums over the whole of k; m is the first row, n the panel's first channel
+//   tile.run(lhs, m, panel, rhs, n, ahead)
+//                                       sums over the whole of k; m is the first row, n the panel's first channel;
+//                                       ahead: see FetchAhead
 //   tile.value<r, v>(rhs, n, addend)    the float result of row r and vector v (first channel n), plus addend
 //   Product::panel<vectors>(rhs, i)     the weights of panel i
+//   Product::group_bytes<vectors>       bytes of one group of k of a panel
 //   Product::joins_panels<vectors>      whether Tile<1, 2 * vectors> is that of two panels, one behind the other
 #pragma once
 
 #include <bytegate/backend.h>
 
 #include "kernels/concepts.h"
+#include "kernels/fetch_ahead.h"
 #include "kernels/static_for.h"
 
 namespace bytegate::kernels {
@@ -42,14 +46,15 @@ struct DotTile {
   using I = typename P::I;
   static constexpr std::uint32_t width = P::width;
   static constexpr PackedLayout layout = recurrent_layout(layout_of<P>, vectors);
+  static constexpr int passes = (vectors + at_once - 1) / at_once;
   I acc[rows][vectors];
 
   /// n: the panel's first channel.
   BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
-                           std::size_t n) {
-    static_for<(vectors + at_once - 1) / at_once>([&]<int pass>() BYTEGATE_LAMBDA {
+                           std::size_t n, FetchAhead& ahead) {
+    static_for<passes>([&]<int pass>() BYTEGATE_LAMBDA {
       constexpr int first = pass * at_once, left = vectors - first;
-      this->template run_pass<first, (left < at_once ? left : at_once)>(lhs, stride, panel, rhs, n);
+      this->template run_pass<first, (left < at_once ? left : at_once)>(lhs, stride, panel, rhs, n, ahead);
     });
   }
 
@@ -70,7 +75,7 @@ struct DotTile {
 
   template <int first, int count>
   BYTEGATE_INLINE void run_pass(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
-                                std::size_t n) {
+                                std::size_t n, FetchAhead& ahead) {
     constexpr int chains = chains_of(count);
     constexpr std::size_t group = layout.block_channels * P::kr,
                           lhs_group = P::kr * P::lhs_size;  // bytes of one k group
@@ -92,6 +97,7 @@ struct DotTile {
       static_for<chains>([&]<int c>() BYTEGATE_LAMBDA {
         step<first, count, c>(sums, a + c * lhs_group, stride, w + c * group, block);
       });
+      if constexpr (fetches_ahead<rows, P::mr>) ahead.fetch<chains, passes>();
     }
     if constexpr (chains > 1) {
       for (; groups > 0; --groups, a += lhs_group, w += group) step<first, count, 0>(sums, a, stride, w, block);
@@ -168,8 +174,11 @@ struct QuantizedProduct {
       recurrent_layout(layout_of<P>, 2 * vectors).block_channels;
 
   template <int vectors>
+  static constexpr std::size_t group_bytes = (vectors * P::width * P::kr);
+
+  template <int vectors>
   static BYTEGATE_INLINE const void* panel(const PackedMatrix& rhs, std::size_t i) {
-    return static_cast<const char*>(rhs.data) + i * rhs.k_groups * (vectors * P::width * P::kr);
+    return static_cast<const char*>(rhs.data) + i * rhs.k_groups * group_bytes<vectors>;
   }
 
   template <int rows, int vectors>
@@ -178,9 +187,9 @@ struct QuantizedProduct {
     RowDequantizer<P> dequantizer[rows];
 
     BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs,
-                             std::size_t n) {
+                             std::size_t n, FetchAhead& ahead) {
       const auto* rows_of = static_cast<const std::uint8_t*>(lhs.data) + m * lhs.stride;
-      tile.run(rows_of, lhs.stride, panel, rhs, n);
+      tile.run(rows_of, lhs.stride, panel, rhs, n, ahead);
       static_for<rows>([&]<int r>() BYTEGATE_LAMBDA { dequantizer[r] = RowDequantizer<P>(lhs.scales[m + r]); });
     }
 
@@ -202,8 +211,11 @@ struct FloatProduct {
   static constexpr bool joins_panels = false;
 
   template <int vectors>
+  static constexpr std::size_t group_bytes = (vectors * V::width * sizeof(float));
+
+  template <int vectors>
   static BYTEGATE_INLINE const void* panel(const PackedMatrix& rhs, std::size_t i) {
-    return static_cast<const float*>(rhs.data) + i * rhs.k_groups * (vectors * V::width);
+    return static_cast<const char*>(rhs.data) + i * rhs.k_groups * group_bytes<vectors>;
   }
 
   template <int rows, int vectors>
@@ -212,7 +224,7 @@ struct FloatProduct {
     F acc[rows][vectors];
 
     BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs,
-                             std::size_t) {
+                             std::size_t, FetchAhead& ahead) {
       const auto* w = static_cast<const float*>(panel);
       const char* a = static_cast<const char*>(lhs.data) + m * lhs.stride;
       static_for<rows * vectors>([&]<int i>() BYTEGATE_LAMBDA { acc[i / vectors][i % vectors] = F(0.0f); });
@@ -227,6 +239,7 @@ struct FloatProduct {
           const auto x = F(*reinterpret_cast<const float*>(a + r * lhs.stride));
           static_for<vectors>([&]<int v>() BYTEGATE_LAMBDA { acc[r][v] = V::fma(x, b[v], acc[r][v]); });
         });
+        if constexpr (fetches_ahead<rows, mr>) ahead.fetch<1, 1>();
       }
     }
 

@@ -66,12 +66,12 @@ BYTEGATE_INLINE typename Isa::F step_addend(const RecurrentStepArgs& a, const fl
 /// panel's first gate.
 template <class Product, class Cell, int rows, int panels = 1>
 BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std::size_t panel, const float* input,
-                                typename Product::Isa::F (*out)[Cell::gates]) {
+                                FetchAhead& ahead, typename Product::Isa::F (*out)[Cell::gates]) {
   using Isa = typename Product::Isa;
   constexpr int gates = Cell::gates;
   const std::size_t n = panel * gates * Isa::width;
   typename Product::template Tile<rows, gates * panels> tile;
-  tile.run(a.lhs, row, Product::template panel<gates>(a.rhs, panel), a.rhs, n);
+  tile.run(a.lhs, row, Product::template panel<gates>(a.rhs, panel), a.rhs, n, ahead);
   static_for<rows * panels * gates>([&]<int i>() BYTEGATE_LAMBDA {
     constexpr int r = i / gates / panels, p = i / gates % panels, gate = i % gates, v = p * gates + gate;
     const std::size_t channel = n + v * Isa::width;
@@ -84,8 +84,11 @@ BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std
 /// The same as a function of its own: inside a larger one, compilers run out of registers for the sums of many rows.
 template <class Product, class Cell, int rows>
 __attribute__((noinline)) void step_gates_apart(const RecurrentStepArgs& a, std::size_t row, std::size_t panel,
-                                                const float* input, typename Product::Isa::F (*out)[Cell::gates]) {
-  step_gates<Product, Cell, rows>(a, row, panel, input, out);
+                                                const float* input, FetchAhead& ahead,
+                                                typename Product::Isa::F (*out)[Cell::gates]) {
+  FetchAhead own = ahead;
+  step_gates<Product, Cell, rows>(a, row, panel, input, own, out);
+  ahead = own;
 }
 
 /// The input of a row and panel, from the cell's first gate on.
@@ -161,6 +164,8 @@ void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t r
   const std::size_t at_once = row_count == 1 ? of_one_row : of_rows;
   StepRanges<Isa> ranges(first_row, first_row + row_count);
   Units units;
+  const std::size_t tiles = (row_count + Product::mr - 1) / Product::mr;
+  FetchAhead ahead;
   const auto take = [&]<int rows, int panels>(std::size_t row, std::size_t panel) BYTEGATE_LAMBDA {
     if (units.count + rows * panels > at_once) {
       step_units(a, units);
@@ -169,9 +174,9 @@ void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t r
     const float* input = step_input<Isa, Cell>(a, row, panel);
     const auto gates = units.gates + units.count;
     if constexpr (rows == 1) {
-      step_gates<Product, Cell, 1, panels>(a, row, panel, input, gates);
+      step_gates<Product, Cell, 1, panels>(a, row, panel, input, ahead, gates);
     } else {
-      step_gates_apart<Product, Cell, rows>(a, row, panel, input, gates);
+      step_gates_apart<Product, Cell, rows>(a, row, panel, input, ahead, gates);
     }
     static_for<rows * panels>([&]<int i>() BYTEGATE_LAMBDA {
       constexpr int r = i / panels, p = i % panels;
@@ -194,6 +199,8 @@ void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t r
     } else {
       // As even as possible in tiles of at most three or more: none has one row.
       constexpr int least = Product::mr >= 3 ? 2 : 1;
+      ahead = FetchAhead(Product::template panel<Cell::gates>(a.rhs, sweep.panel(i + 1 < sweep.count ? i + 1 : i)),
+                         Product::template group_bytes<Cell::gates>, tiles);
       for_each_tile<Product::mr, least>(row_count, [&]<int rows>(std::size_t m) BYTEGATE_LAMBDA {
         take.template operator()<rows, 1>(first_row + m, panel);
       });

@@ -12,6 +12,7 @@ namespace {
 
 using I = NeonVectors::I;
 using bytegate::PackedMatrix;
+using bytegate::kernels::FetchAhead;
 using bytegate::kernels::static_for;
 
 /// Pairs of k: a vector of 16 weights is 8 channels x 2, an activation pair is repeated in all its lanes. 16 k at a
@@ -22,8 +23,8 @@ struct SmlalTile {
   static constexpr std::size_t group = halves * 16;  // bytes of 2 k of a panel
   I acc[rows][vectors];
 
-  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
-                           std::size_t) {
+  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs, std::size_t,
+                           FetchAhead&) {
     static_for<rows * vectors>([&]<int i>() BYTEGATE_LAMBDA { acc[i / vectors][i % vectors] = I(0); });
     const auto* w = static_cast<const std::int8_t*>(panel);
     const auto* a = static_cast<const std::int8_t*>(lhs);
@@ -115,8 +116,8 @@ template <int rows, int vectors>
 struct NarrowTile {
   I acc[rows][vectors];
 
-  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
-                           std::size_t) {
+  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs, std::size_t,
+                           FetchAhead&) {
     static_for<rows * vectors>([&]<int i>() BYTEGATE_LAMBDA { acc[i / vectors][i % vectors] = I(0); });
     const auto* w = static_cast<const std::int8_t*>(panel);
     const auto* a = static_cast<const std::int8_t*>(lhs);

@@ -13,6 +13,7 @@ namespace {
 
 using I = NeonVectors::I;
 using bytegate::PackedMatrix;
+using bytegate::kernels::FetchAhead;
 using bytegate::kernels::static_for;
 
 /// 16 k at a time: one load a row, whose four groups of 4 meet the weights by lane.
@@ -24,8 +25,8 @@ struct SdotTile {
   static constexpr std::size_t group = NeonInt8::block<vectors>() * 4;  // bytes of 4 k of a block
   I acc[chains][rows][vectors];
 
-  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
-                           std::size_t) {
+  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs, std::size_t,
+                           FetchAhead&) {
     static_for<chains * rows * vectors>(
         [&]<int i>() BYTEGATE_LAMBDA { acc[i / (rows * vectors)][i / vectors % rows][i % vectors] = I(0); });
     const auto* a = static_cast<const std::int8_t*>(lhs);

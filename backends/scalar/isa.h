@@ -60,8 +60,9 @@ struct Isa {
   template <int rows, int vectors>
   struct Tile : bytegate::kernels::DotTile<Isa, rows, vectors, vectors> {
     __attribute__((noinline)) void run(const void* lhs, std::size_t stride, const void* panel,
-                                       const bytegate::PackedMatrix& rhs, std::size_t n) {
-      bytegate::kernels::DotTile<Isa, rows, vectors, vectors>::run(lhs, stride, panel, rhs, n);
+                                       const bytegate::PackedMatrix& rhs, std::size_t n,
+                                       bytegate::kernels::FetchAhead& ahead) {
+      bytegate::kernels::DotTile<Isa, rows, vectors, vectors>::run(lhs, stride, panel, rhs, n, ahead);
     }
   };
 
