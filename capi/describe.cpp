@@ -50,7 +50,7 @@ class LayerReport final : public LayerVisitor {
     if (!field.in_architecture) return;
     fields_.name(field.name);
     const std::string value = to_string(field);
-    if (std::holds_alternative<std::string>(field.value))
+    if (field.is_word())
       fields_.quote(value);
     else
       fields_.text += value;

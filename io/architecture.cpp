@@ -80,7 +80,7 @@ class ObjectWriter final : public LayerVisitor {
   void field(const LayerField& field) override {
     if (!field.in_architecture || field.is_default) return;
     const std::string text = to_string(field);
-    put(field.name, std::holds_alternative<std::string>(field.value) ? json_string(text) : text);
+    put(field.name, field.is_word() ? json_string(text) : text);
   }
   void scheme(const Scheme& scheme) override {
     if (scheme != common_) put("scheme", json_string(to_string(scheme)));

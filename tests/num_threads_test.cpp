@@ -92,24 +92,49 @@ TEST_P(NumThreadsTest, LstmGivesTheSameBits) {
   }
 }
 
+/// A Linear or Conv1d in float and int8.
+template <class L>
+void expect_same_bits(const L& layer, const Tensor& x, const std::vector<int>& counts) {
+  const auto compare = [&](const L& l) {
+    const Tensor one = l.forward(x);
+    for (int threads : counts) {
+      Workspace workspace(threads);
+      Tensor many(one.shape);
+      l.forward(x.view(), many.view(), workspace);
+      EXPECT_EQ(first_difference(many, one), "") << to_string(x.shape) << " threads " << threads;
+    }
+  };
+  compare(layer);
+  for (const Scheme& scheme : {Scheme::per_row(), Scheme::torch()}) compare(L::from_float(layer, scheme));
+}
+
 TEST_P(NumThreadsTest, LinearGivesTheSameBits) {
   Random random(12);
   for (const auto& [m, k, n] :
        {std::array<std::int64_t, 3>{1, 2100, 2050}, {3, 1500, 1001}, {131, 190, 201}, {50, 2000, 70}}) {
     const Linear layer(random_tensor({n, k}, random).view(), random_tensor({n}, random).view(), false, &backend());
-    const Tensor x = random_tensor({m, k}, random);
-    const std::string sizes = to_string(Shape{m, k, n});  // clang 14 cannot capture structured bindings
-    const auto compare = [&](const auto& l) {
-      const Tensor one = l.forward(x);
-      for (int threads : thread_counts(size())) {
-        Workspace workspace(threads);
-        Tensor many(one.shape);
-        l.forward(x.view(), many.view(), workspace);
-        EXPECT_EQ(first_difference(many, one), "") << sizes << " threads " << threads;
-      }
-    };
-    compare(layer);
-    for (const Scheme& scheme : {Scheme::per_row(), Scheme::torch()}) compare(Linear::from_float(layer, scheme));
+    expect_same_bits(layer, random_tensor({m, k}, random), thread_counts(size()));
+  }
+}
+
+TEST_P(NumThreadsTest, Conv1dGivesTheSameBits) {
+  Random random(13);
+  for (const bool depthwise : {false, true}) {
+    for (const bool channels_last : {false, true}) {
+      Conv1dConfig config;
+      config.in_channels = depthwise ? 301 : 70;
+      config.out_channels = depthwise ? 301 : 130;
+      config.groups = depthwise ? config.in_channels : 1;
+      config.kernel_size = 5;
+      config.padding = 2;
+      config.channels_last = channels_last;
+      const Tensor weight =
+          random_tensor({config.out_channels, config.in_channels / config.groups, config.kernel_size}, random);
+      const Conv1d layer(config, weight.view(), random_tensor({config.out_channels}, random).view(), &backend());
+      const std::int64_t steps = 101;
+      const Shape in = channels_last ? Shape{3, steps, config.in_channels} : Shape{3, config.in_channels, steps};
+      expect_same_bits(layer, random_tensor(in, random), thread_counts(size()));
+    }
   }
 }
 

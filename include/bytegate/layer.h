@@ -38,6 +38,9 @@ struct LayerField {
   Print print = Print::never;
   bool is_default = false;      ///< whether a layer is made with this value where an architecture does not state it
   bool in_architecture = true;  ///< whether a layer is made from it
+
+  /// Whether the value is a word, which JSON puts in quotes; to_string writes any other as JSON does.
+  bool is_word() const noexcept { return std::holds_alternative<std::string>(value); }
 };
 
 /// Visits the description of one layer. Each function does nothing unless it is overridden.

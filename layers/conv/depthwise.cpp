@@ -4,6 +4,7 @@
 
 #include "layers/core/checks.h"
 #include "layers/core/float_environment.h"
+#include "layers/core/row_queue.h"
 #include "layers/quant/row_product.h"
 
 namespace bytegate::detail {
@@ -66,8 +67,11 @@ void Depthwise::run(const ConvInput& input, const ConvOutput& output, const Laye
     mine.get<RowRange>(Slot::ranges, kernel_);
     mine.get<std::int32_t>(Slot::sums, channels_);
   }
+  RowQueue queue(rows, rows, kRowsAtOnce / 4, threads);
   workspace.run(threads, [&](std::size_t i) {
-    run_part(input, output, split_range(rows, i, threads), quantizer, next, workspace.of_thread(i));
+    for (Range part = queue.take(); part.size() > 0; part = queue.take()) {
+      run_part(input, output, part, quantizer, next, workspace.of_thread(i));
+    }
   });
 }
 

@@ -1,10 +1,10 @@
 #include "layers/quant/row_product.h"
 
 #include <algorithm>
-#include <atomic>
 
 #include "layers/core/checks.h"
 #include "layers/core/float_environment.h"
+#include "layers/core/row_queue.h"
 
 namespace bytegate::detail {
 namespace {
@@ -17,29 +17,6 @@ constexpr std::size_t kStagedBytes = 256 * 1024, kStagedBesideL2 = 32 * 1024, kW
 constexpr std::size_t kTileRows = 64, kLeastTileRows = 16;
 /// A product of fewer multiply-adds is not worth waking a thread.
 constexpr std::size_t kMinMacs = std::size_t{4} << 20;
-
-/// Rows for threads whose cores differ in speed, by their kind or by what else runs there: whoever is ready takes the
-/// next, at most `block`, and fewer towards the end, so that all end at about the same time.
-class RowQueue {
- public:
-  /// Parts are multiples of `granule` rows, and at least a quarter of a block, since all weights pass for each.
-  RowQueue(std::size_t rows, std::size_t block, std::size_t granule, std::size_t threads)
-      : rows_(rows), block_(block), least_(round_up((block + 3) / 4, granule)), parts_(2 * threads) {}
-
-  /// Empty when all rows are taken.
-  Range take() noexcept {
-    std::size_t begin = begin_.load(std::memory_order_relaxed), end;
-    do {
-      const std::size_t left = rows_ - begin, part = round_up((left + parts_ - 1) / parts_, least_);
-      end = begin + std::min({left, part, block_});
-    } while (!begin_.compare_exchange_weak(begin, end, std::memory_order_relaxed));
-    return {begin, end};
-  }
-
- private:
-  const std::size_t rows_, block_, least_, parts_;
-  std::atomic<std::size_t> begin_{0};
-};
 
 const Kernels& kernels_of(const Backend& backend, const Weight& weight) {
   return weight.quantized() ? *backend.kernels->int8 : *backend.kernels->f32;
@@ -86,7 +63,9 @@ void RowProduct::run(const ProductRows& source, std::size_t rows, const Layer* n
     stage_buffer(block, workspace.of_thread(i));
     source.reserve(block, workspace.of_thread(i));
   }
-  RowQueue queue(rows, block, kernels_.tile_rows > 0 ? kLeastTileRows : kernels_.mr, threads);
+  // All weights pass for each part: at least a quarter of a block.
+  const std::size_t granule = kernels_.tile_rows > 0 ? kLeastTileRows : kernels_.mr;
+  RowQueue queue(rows, block, round_up((block + 3) / 4, granule), threads);
   workspace.run(threads, [&](std::size_t i) {
     WorkspaceImpl& own = workspace.of_thread(i);
     if (threads == 1 || !by_rows) {
