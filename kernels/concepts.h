@@ -26,11 +26,12 @@ namespace bytegate::kernels {
 ///   reduce_max_as_unsigned
 ///   to_float                 rounded half to even
 ///   pin_register(v)          makes v a register's: compilers would load it again for each use, or move it to another
+///   registers                how many vectors the CPU's registers hold
 ///   float_mr                 rows of a tile of the float product
 template <class V>
 concept VectorIsa = requires(typename V::F f, typename V::I i, const float* in, float* out,
                              const std::int32_t* integers, std::size_t n) {
-  { V::width + V::float_mr } -> std::convertible_to<std::uint32_t>;
+  { V::width + V::registers + V::float_mr } -> std::convertible_to<std::uint32_t>;
   { f + f } -> std::convertible_to<typename V::F>;
   { f - f } -> std::convertible_to<typename V::F>;
   { f* f } -> std::convertible_to<typename V::F>;

@@ -38,6 +38,11 @@ BYTEGATE_INLINE typename P::I start_of(const PackedMatrix& rhs, std::size_t n) {
   return typename P::I(0);
 }
 
+/// Whether a tile keeps its weights in registers from row to row, beside its sums and an activation: g++ would load
+/// them again for each of few rows, which takes up to twice the time.
+template <class V, int rows, int vectors>
+inline constexpr bool keeps_weights = rows > 1 && rows* vectors + vectors + 1 <= static_cast<int>(V::registers);
+
 /// int8 by a dot product of kr neighbours in k: P::dot(acc, load_lhs(...), load_rhs(...)), exact in int32. Passes over
 /// k with `at_once` of the panel's vectors of channels at a time, or what is left of them: fewer let a CPU with few
 /// registers take more rows.
@@ -119,6 +124,7 @@ struct DotTile {
     static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
       constexpr std::size_t p = (first + v) * width;
       b[v] = P::load_rhs(w + p / layout.block_channels * block + p % layout.block_channels * P::kr);
+      if constexpr (keeps_weights<P, rows, count>) P::pin_register(b[v]);
     });
     static_for<rows>([&]<int m>() BYTEGATE_LAMBDA {
       const auto row = P::load_lhs(a + m * stride);
@@ -234,6 +240,7 @@ struct FloatProduct {
         static_for<vectors>([&]<int v>() BYTEGATE_LAMBDA {
           constexpr std::size_t p = v * V::width;
           b[v] = V::load(w + p / layout.block_channels * block + p % layout.block_channels);
+          if constexpr (keeps_weights<V, rows, vectors>) V::pin_register(b[v]);
         });
         static_for<rows>([&]<int r>() BYTEGATE_LAMBDA {
           const auto x = F(*reinterpret_cast<const float*>(a + r * lhs.stride));

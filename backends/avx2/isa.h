@@ -18,7 +18,7 @@ struct Isa : Avx2Vectors {
   using Tile = bytegate::kernels::DotTile<Isa, rows, vectors, rows <= 2 ? vectors : 2>;
 
   using Lhs = __m256i;
-  using Rhs = __m256i;
+  using Rhs = I;
 
   static BYTEGATE_INLINE Lhs load_lhs(const std::uint8_t* a) {
     std::int32_t pair;

@@ -19,7 +19,7 @@ struct Isa : Avx512Vectors {
   using Tile = bytegate::kernels::DotTile<Isa, rows, vectors, vectors>;
 
   using Lhs = __m512i;
-  using Rhs = __m512i;
+  using Rhs = I;
 
   static BYTEGATE_INLINE Lhs load_lhs(const std::uint8_t* a) {
     std::int32_t group;

@@ -12,7 +12,7 @@
 namespace {
 
 struct Isa : Avx2Vectors {
-  static constexpr std::uint32_t mr = 6, block_channels = 16, kr = 4, lhs_size = 1, independent_sums = 8;
+  static constexpr std::uint32_t mr = 6, block_channels = 16, kr = 4, lhs_size = 1, independent_sums = 12;
   static constexpr std::int32_t activation_bias = 0;
   static constexpr bool joins_panels = true;
   // Six rows by two vectors of sums, two of weights and an activation: 15 of 16 registers.
@@ -20,7 +20,7 @@ struct Isa : Avx2Vectors {
   using Tile = bytegate::kernels::DotTile<Isa, rows, vectors, rows <= 2 ? vectors : 2>;
 
   using Lhs = __m256i;
-  using Rhs = __m256i;
+  using Rhs = I;
 
   static BYTEGATE_INLINE Lhs load_lhs(const std::uint8_t* a) {
     std::int32_t group;

@@ -13,7 +13,7 @@ namespace {
 
 /// Not xsimd's plain avx2, whose fma is a product and a sum.
 struct Avx2Vectors : XsimdVectors<xs::fma3<xs::avx2>> {
-  static constexpr std::uint32_t float_mr = 3;
+  static constexpr std::uint32_t registers = 16, float_mr = 3;
 
   // Memory past the n-th lane may not be mapped, and xsimd has no masked loads and stores.
   static BYTEGATE_INLINE F load_first(const float* p, std::size_t n) { return _mm256_maskload_ps(p, first(n)); }

@@ -12,7 +12,7 @@
 namespace {
 
 struct Avx512Vectors : XsimdVectors<xs::avx512bw> {
-  static constexpr std::uint32_t float_mr = 6;
+  static constexpr std::uint32_t registers = 32, float_mr = 6;
 
   // Memory past the n-th lane may not be mapped, and xsimd has no masked loads and stores.
   static BYTEGATE_INLINE F load_first(const float* p, std::size_t n) { return _mm512_maskz_loadu_ps(first(n), p); }

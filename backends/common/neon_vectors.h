@@ -33,7 +33,7 @@ BYTEGATE_INLINE void order_after(Batch (&v)[4]) {
 }
 
 struct NeonVectors : XsimdVectors<xs::neon64> {
-  static constexpr std::uint32_t float_mr = 6;
+  static constexpr std::uint32_t registers = 32, float_mr = 6;
 
   // n is 1, 2 or 3. Lane by lane: there are no masked loads, and memory past the n-th lane may not be mapped.
   static BYTEGATE_INLINE F load_first(const float* p, std::size_t n) {
