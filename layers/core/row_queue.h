@@ -1,6 +1,8 @@
 // Rows for threads whose cores differ in speed, by their kind or by what else runs there.
 #pragma once
 
+#include <bytegate/backend.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
@@ -20,7 +22,7 @@ class RowQueue {
   Range take() noexcept {
     std::size_t begin = begin_.load(std::memory_order_relaxed), end;
     do {
-      const std::size_t left = rows_ - begin, part = ((left + parts_ - 1) / parts_ + least_ - 1) / least_ * least_;
+      const std::size_t left = rows_ - begin, part = round_up((left + parts_ - 1) / parts_, least_);
       end = begin + std::min({left, part, most_});
     } while (!begin_.compare_exchange_weak(begin, end, std::memory_order_relaxed));
     return {begin, end};
