@@ -11,7 +11,7 @@ namespace bytegate::kernels {
 /// ahead of a tile by itself, but while the tiles after the first read the same weights again, it has nothing to fetch.
 class FetchAhead {
  public:
-  FetchAhead() = default;
+  BYTEGATE_INLINE FetchAhead() {}
   /// The panel at `weights`, `bytes` for each group of k, by `tiles` tiles. One tile alone fetches nothing: it reads
   /// each weight once, as fast as they come.
   BYTEGATE_INLINE FetchAhead(const void* weights, std::size_t bytes, std::size_t tiles)
