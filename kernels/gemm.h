@@ -12,7 +12,7 @@ void gemm(const GemmArgs* args) {
   constexpr std::size_t nr = 4 * Isa::width;
   const GemmArgs a = *args;
   const std::uint32_t floor_bits = a.relu ? 0u : 0xff800000u;  // of 0 or -infinity
-  const std::size_t tiles = (a.lhs.rows + Product::mr - 1) / Product::mr;
+  const std::size_t tiles = tile_count<Product::mr>(a.lhs.rows);
   for (std::size_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
     const void* weights = Product::template panel<4>(a.rhs, panel);
     FetchAhead ahead(panel + 1 < a.panel_end ? Product::template panel<4>(a.rhs, panel + 1) : weights,

@@ -41,7 +41,7 @@ BYTEGATE_INLINE typename P::I start_of(const PackedMatrix& rhs, std::size_t n) {
 /// Whether a tile keeps its weights in registers from row to row, beside its sums and an activation: g++ would load
 /// them again for each of few rows, which takes up to twice the time.
 template <class V, int rows, int vectors>
-inline constexpr bool keeps_weights = rows > 1 && rows* vectors + vectors + 1 <= static_cast<int>(V::registers);
+inline constexpr bool keeps_weights = rows > 1 && (rows + 1) * vectors < static_cast<int>(V::registers);
 
 /// int8 by a dot product of kr neighbours in k: P::dot(acc, load_lhs(...), load_rhs(...)), exact in int32. Passes over
 /// k with `at_once` of the panel's vectors of channels at a time, or what is left of them: fewer let a CPU with few

@@ -164,7 +164,7 @@ void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t r
   const std::size_t at_once = row_count == 1 ? of_one_row : of_rows;
   StepRanges<Isa> ranges(first_row, first_row + row_count);
   Units units;
-  const std::size_t tiles = (row_count + Product::mr - 1) / Product::mr;
+  const std::size_t tiles = tile_count<Product::mr>(row_count);
   FetchAhead ahead;
   const auto take = [&]<int rows, int panels>(std::size_t row, std::size_t panel) BYTEGATE_LAMBDA {
     if (units.count + rows * panels > at_once) {

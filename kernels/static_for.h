@@ -24,11 +24,17 @@ BYTEGATE_INLINE T computed_here(T v) {
   return v;
 }
 
+/// How many tiles of at most `mr` rows cover `rows` rows.
+template <int mr>
+BYTEGATE_INLINE std::size_t tile_count(std::size_t rows) {
+  return (rows + mr - 1) / mr;
+}
+
 /// Covers `rows` rows with tiles of at most `mr`, as even as possible (7 rows by 6: 4 + 3), calling
 /// f.operator()<tile rows>(first row). `rows` may be 0. Tiles of fewer than `least` rows are known not to occur.
 template <int mr, int least = 1, class F>
 BYTEGATE_INLINE void for_each_tile(std::size_t rows, const F& f) {
-  std::size_t tiles = (rows + mr - 1) / mr;
+  std::size_t tiles = tile_count<mr>(rows);
   for (std::size_t m = 0; m < rows; --tiles) {
     const std::size_t height = (rows - m + tiles - 1) / tiles;
     static_for<mr - least + 1>([&]<int i>() BYTEGATE_LAMBDA {
