@@ -34,7 +34,7 @@ void step_rows(const RecurrentStepArgs& a, const std::int32_t* sums, std::size_t
                std::size_t end, std::size_t panel, StepRanges<Isa>& ranges) {
   constexpr std::size_t channels = Cell::gates * Isa::width;
   const std::size_t n = panel * channels;
-  using Units = StepUnits<Isa, Cell>;
+  using Units = StepUnits<Isa>;
   Units units;
   for (std::size_t row = own; row < end; row += units.count) {
     units.count = end - row < Units::capacity ? end - row : Units::capacity;
@@ -43,14 +43,14 @@ void step_rows(const RecurrentStepArgs& a, const std::int32_t* sums, std::size_t
       const float* input = step_input<Isa, Cell>(a, row + r, panel);
       static_for<Cell::gates>([&]<int v>() BYTEGATE_LAMBDA {
         const std::size_t channel = n + v * Isa::width;
-        units.gates[r][v] = dequantizer.value(
+        units.gates[r * Cell::gates + v] = dequantizer.value(
             Isa::load(sums + (row + r - begin) * channels + v * Isa::width) + start_of<Isa>(a.rhs, channel),
             Isa::load(a.rhs.sums + channel), Isa::load(a.rhs.scales + channel),
             step_addend<Isa, Cell, v>(a, input, channel));
       });
       units.units[r] = {row + r, panel, &ranges.of(row + r)};
     }
-    step_units(a, units);
+    step_units<Isa, Cell>(a, units);
   }
 }
 

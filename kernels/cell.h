@@ -15,7 +15,7 @@ struct StepMemory {
 };
 
 /// Vectors that a cell knows half way from its gates to h, at most.
-constexpr std::size_t kHalfWay = 3;
+constexpr std::size_t kHalfWay = 2;
 
 /// tanh(y) or max(0, y), in which NaN stays.
 template <VectorIsa Isa>

@@ -66,7 +66,6 @@ concept VectorIsa = requires(typename V::F f, typename V::I i, const float* in, 
 ///   store_four_quantized(q, v0, v1, v2, v3, zp)   optional: the same of four vectors, one behind the other
 ///   add_pair_products(acc, a, b)       optional: acc + a * b of the low 16 bits of each lane + a * b of the high ones,
 ///                                      all signed. The sums of weights are then SumFormat::pair; activation_bias is 0
-///   joins_panels                       optional, true: Tile may have the vectors of two panels
 ///   Tile<rows, vectors>                the sums of `rows` rows by `vectors` vectors of channels: kernels::DotTile or
 ///                                      the backend's own
 ///     run(lhs, stride, panel, rhs, n, ahead)

@@ -22,7 +22,7 @@ struct GruCell {
   /// gate: r and z (sums and input added), and the recurrent product of the candidate with its bias. half_way: the
   /// candidate before its activation, and z.
   template <VectorIsa Isa>
-  static BYTEGATE_INLINE void open(const typename Isa::F (&gate)[gates], const StepMemory& memory,
+  static BYTEGATE_INLINE void open(const typename Isa::F* gate, const StepMemory& memory,
                                    typename Isa::F (&half_way)[kHalfWay]) {
     typename Isa::F rz[] = {gate[0], gate[1]};
     activate<Isa, Activation::sigmoid, Activation::sigmoid>(rz);
@@ -42,7 +42,7 @@ struct GruResetCell {
 
   /// r; z takes the place of its input.
   template <VectorIsa Isa>
-  static BYTEGATE_INLINE void open(const typename Isa::F (&gate)[gates], const StepMemory& memory,
+  static BYTEGATE_INLINE void open(const typename Isa::F* gate, const StepMemory& memory,
                                    typename Isa::F (&half_way)[kHalfWay]) {
     typename Isa::F rz[] = {gate[0], gate[1]};
     activate<Isa, Activation::sigmoid, Activation::sigmoid>(rz);
@@ -62,7 +62,7 @@ struct GruCandidateCell {
   static constexpr bool has_state = true;
 
   template <VectorIsa Isa>
-  static BYTEGATE_INLINE void open(const typename Isa::F (&gate)[gates], const StepMemory& memory,
+  static BYTEGATE_INLINE void open(const typename Isa::F* gate, const StepMemory& memory,
                                    typename Isa::F (&half_way)[kHalfWay]) {
     half_way[0] = gate[0];
     half_way[1] = Isa::load(memory.input - Isa::width);  // z, where GruResetCell left it

@@ -9,7 +9,6 @@
 //   tile.value<r, v>(rhs, n, addend)    the float result of row r and vector v (first channel n), plus addend
 //   Product::panel<vectors>(rhs, i)     the weights of panel i
 //   Product::group_bytes<vectors>       bytes of one group of k of a panel
-//   Product::joins_panels<vectors>      whether Tile<1, 2 * vectors> is that of two panels, one behind the other
 #pragma once
 
 #include <bytegate/backend.h>
@@ -69,10 +68,11 @@ struct DotTile {
   }
 
  private:
-  /// Few rows leave too few independent sums to hide the latency of dot: k is split over several.
+  /// Few rows leave too few independent sums to hide the latency of dot: k is split over several. The weights of one
+  /// row come too slowly for more than eight.
   static constexpr int chains_of(int count) {
-    const int wanted = static_cast<int>(P::independent_sums) / (rows * count);
-    return wanted < 1 ? 1 : wanted > 4 ? 4 : wanted;
+    const int wanted = static_cast<int>(P::independent_sums) / (rows * count), most = count >= 4 ? 2 : 4;
+    return wanted < 1 ? 1 : wanted > most ? most : wanted;
   }
 
   template <int count>
@@ -171,13 +171,6 @@ struct QuantizedProduct {
   using Isa = P;
   using F = typename P::F;
   static constexpr int mr = P::mr;
-  /// If their blocks are as wide: they then follow each other.
-  template <int vectors>
-  static constexpr bool joins_panels = requires {
-    requires P::joins_panels;
-  }
-  &&recurrent_layout(layout_of<P>, vectors).block_channels ==
-      recurrent_layout(layout_of<P>, 2 * vectors).block_channels;
 
   template <int vectors>
   static constexpr std::size_t group_bytes = (vectors * P::width * P::kr);
@@ -213,8 +206,6 @@ struct FloatProduct {
   using Isa = V;
   using F = typename V::F;
   static constexpr int mr = V::float_mr;
-  template <int vectors>
-  static constexpr bool joins_panels = false;
 
   template <int vectors>
   static constexpr std::size_t group_bytes = (vectors * V::width * sizeof(float));

@@ -62,39 +62,37 @@ BYTEGATE_INLINE typename Isa::F step_addend(const RecurrentStepArgs& a, const fl
   return Isa::load(gate < Cell::own_bias ? input + gate * Isa::width : a.rhs.bias + channel);
 }
 
-/// The sums of `rows` rows from `row` on and one panel, or of one row and `panels`. `input`: of the first row and the
-/// panel's first gate.
-template <class Product, class Cell, int rows, int panels = 1>
-BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std::size_t panel, const float* input,
-                                FetchAhead& ahead, typename Product::Isa::F (*out)[Cell::gates]) {
+/// The input of a row and panel, from the cell's first gate on.
+template <class Isa, class Cell>
+BYTEGATE_INLINE float* step_input(const RecurrentStepArgs& a, std::size_t row, std::size_t panel) {
+  return a.input + row * a.input_stride + (panel * Cell::input_gates + Cell::first_gate) * Isa::width;
+}
+
+/// The gates of `rows` rows from `row` on and one panel, before their activation: [rows, Cell::gates].
+template <class Product, class Cell, int rows>
+BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std::size_t panel, FetchAhead& ahead,
+                                typename Product::Isa::F* out) {
   using Isa = typename Product::Isa;
   constexpr int gates = Cell::gates;
   const std::size_t n = panel * gates * Isa::width;
-  typename Product::template Tile<rows, gates * panels> tile;
+  const float* input = step_input<Isa, Cell>(a, row, panel);
+  typename Product::template Tile<rows, gates> tile;
   tile.run(a.lhs, row, Product::template panel<gates>(a.rhs, panel), a.rhs, n, ahead);
-  static_for<rows * panels * gates>([&]<int i>() BYTEGATE_LAMBDA {
-    constexpr int r = i / gates / panels, p = i / gates % panels, gate = i % gates, v = p * gates + gate;
-    const std::size_t channel = n + v * Isa::width;
-    const auto addend =
-        step_addend<Isa, Cell, gate>(a, input + r * a.input_stride + p * Cell::input_gates * Isa::width, channel);
-    out[r * panels + p][gate] = tile.template value<r, v>(a.rhs, channel, addend);
+  static_for<rows * gates>([&]<int i>() BYTEGATE_LAMBDA {
+    constexpr int r = i / gates, gate = i % gates;
+    const std::size_t channel = n + gate * Isa::width;
+    const auto addend = step_addend<Isa, Cell, gate>(a, input + r * a.input_stride, channel);
+    out[i] = tile.template value<r, gate>(a.rhs, channel, addend);
   });
 }
 
 /// The same as a function of its own: inside a larger one, compilers run out of registers for the sums of many rows.
 template <class Product, class Cell, int rows>
 __attribute__((noinline)) void step_gates_apart(const RecurrentStepArgs& a, std::size_t row, std::size_t panel,
-                                                const float* input, FetchAhead& ahead,
-                                                typename Product::Isa::F (*out)[Cell::gates]) {
+                                                FetchAhead& ahead, typename Product::Isa::F* out) {
   FetchAhead own = ahead;
-  step_gates<Product, Cell, rows>(a, row, panel, input, own, out);
+  step_gates<Product, Cell, rows>(a, row, panel, own, out);
   ahead = own;
-}
-
-/// The input of a row and panel, from the cell's first gate on.
-template <class Isa, class Cell>
-BYTEGATE_INLINE float* step_input(const RecurrentStepArgs& a, std::size_t row, std::size_t panel) {
-  return a.input + row * a.input_stride + (panel * Cell::input_gates + Cell::first_gate) * Isa::width;
 }
 
 /// A vector of hidden units: of one row and panel.
@@ -117,29 +115,34 @@ BYTEGATE_INLINE void store_h(const RecurrentStepArgs& a, const StepUnit<Isa>& at
   at.range->take(h);
 }
 
+/// What a cell reads and writes of a unit beside its gates.
+template <class Isa, class Cell>
+BYTEGATE_INLINE StepMemory step_memory(const RecurrentStepArgs& a, const StepUnit<Isa>& unit) {
+  return {step_input<Isa, Cell>(a, unit.row, unit.panel),
+          Cell::has_state ? a.state + unit.row * a.state_stride + unit.panel * Isa::width : nullptr, a.relu != 0};
+}
+
 /// Units and their gates, taken together: the activations of one, chains of dependent operations, overlap with those of
 /// the next.
-template <class Isa, class Cell>
+template <class Isa>
 struct StepUnits {
-  static constexpr std::size_t capacity = Isa::width > 8 ? Isa::width : 8;
+  static constexpr std::size_t capacity = Isa::width > 8 ? Isa::width : 8, most_gates = 4;
   std::size_t count = 0;
   StepUnit<Isa> units[capacity];
-  typename Isa::F gates[capacity][Cell::gates];
+  typename Isa::F gates[capacity * most_gates];  ///< [count, gates of the cell]
 };
 
-/// State and h of at least one unit. A unit opens before the one in front of it closes. A function of its own, since
-/// that of each tile height would hold a copy.
+/// State and h of at least one unit. A unit opens before the one in front of it closes.
 template <class Isa, class Cell>
-__attribute__((noinline)) void step_units(const RecurrentStepArgs& a, const StepUnits<Isa, Cell>& of) {
+void step_units(const RecurrentStepArgs& a, const StepUnits<Isa>& of) {
+  static_assert(Cell::gates <= StepUnits<Isa>::most_gates);
   StepMemory memory{}, opened_memory{};
   const typename Isa::F zero = typename Isa::F(0.0f);
-  typename Isa::F next[kHalfWay] = {zero, zero, zero}, opened[kHalfWay] = {zero, zero, zero};
+  typename Isa::F next[kHalfWay] = {zero, zero}, opened[kHalfWay] = {zero, zero};
   for (std::size_t i = 0;; ++i) {
     if (i < of.count) {
-      const StepUnit<Isa>& unit = of.units[i];
-      memory = {step_input<Isa, Cell>(a, unit.row, unit.panel),
-                Cell::has_state ? a.state + unit.row * a.state_stride + unit.panel * Isa::width : nullptr, a.relu != 0};
-      Cell::template open<Isa>(of.gates[i], memory, next);
+      memory = step_memory<Isa, Cell>(a, of.units[i]);
+      Cell::template open<Isa>(of.gates + i * Cell::gates, memory, next);
     }
     if (i > 0) {
       store_h<Isa>(a, of.units[i - 1], Cell::template close<Isa>(opened, opened_memory));
@@ -150,71 +153,99 @@ __attribute__((noinline)) void step_units(const RecurrentStepArgs& a, const Step
   }
 }
 
-/// Rows [first_row, first_row + row_count), at most kStepRows.
+/// What a product and a cell contribute to a step of several rows.
+template <class Isa>
+struct StepParts {
+  std::size_t gates;        ///< Cell::gates
+  std::size_t group_bytes;  ///< Product::group_bytes
+  std::size_t mr;           ///< Product::mr
+  /// step_gates of so many rows, at most mr
+  void (*gates_of)(std::size_t rows, const RecurrentStepArgs& a, std::size_t row, std::size_t panel, FetchAhead& ahead,
+                   typename Isa::F* out);
+  void (*units)(const RecurrentStepArgs& a, const StepUnits<Isa>& of);  ///< step_units
+};
+
 template <class Product, class Cell>
-void step_block(const RecurrentStepArgs& a, std::size_t first_row, std::size_t row_count) {
-  using Isa = typename Product::Isa;
-  using Units = StepUnits<Isa, Cell>;
+void step_gates_of(std::size_t rows, const RecurrentStepArgs& a, std::size_t row, std::size_t panel, FetchAhead& ahead,
+                   typename Product::Isa::F* out) {
+  // Tiles of at most three rows or more are as even as possible: none of several has one row.
+  constexpr int least = Product::mr >= 3 ? 2 : 1;
+  with_height<least, Product::mr>(
+      rows, [&]<int height>() BYTEGATE_LAMBDA { step_gates_apart<Product, Cell, height>(a, row, panel, ahead, out); });
+}
+
+/// Rows [first_row, first_row + row_count), at most kStepRows. One function for all products and cells, since it is
+/// large and takes little of the time.
+template <class Isa>
+__attribute__((noinline)) void step_block(const RecurrentStepArgs& a, const StepParts<Isa>& parts,
+                                          std::size_t first_row, std::size_t row_count) {
+  using Units = StepUnits<Isa>;
   const PanelSweep sweep(a);
-  const std::size_t panel_size = a.rhs.k * Cell::gates * Isa::width;  // in weights
-  // Of one row, some: while their activations are computed, the weights of the next are on their way to L1. For the
-  // same reason no more than a tile of several rows, unless about all weights are in L1 already.
-  constexpr std::size_t of_one_row = Isa::width > 8 ? 4 : 8, about_l1 = 65536;
-  const std::size_t of_rows = sweep.count * panel_size <= about_l1 ? Units::capacity : Product::mr;
-  const std::size_t at_once = row_count == 1 ? of_one_row : of_rows;
+  const std::size_t panel_bytes = a.rhs.k_groups * parts.group_bytes;
+  // No more than a tile: while the activations are computed, the weights of the next panel are on their way to L1.
+  // Unless about all weights are in L1 already.
+  constexpr std::size_t about_l1 = 65536;
+  const std::size_t at_once = sweep.count * panel_bytes <= about_l1 ? Units::capacity : parts.mr;
   StepRanges<Isa> ranges(first_row, first_row + row_count);
   Units units;
-  const std::size_t tiles = tile_count<Product::mr>(row_count);
-  FetchAhead ahead;
-  const auto take = [&]<int rows, int panels>(std::size_t row, std::size_t panel) BYTEGATE_LAMBDA {
-    if (units.count + rows * panels > at_once) {
-      step_units(a, units);
-      units.count = 0;
-    }
-    const float* input = step_input<Isa, Cell>(a, row, panel);
-    const auto gates = units.gates + units.count;
-    if constexpr (rows == 1) {
-      step_gates<Product, Cell, 1, panels>(a, row, panel, input, ahead, gates);
-    } else {
-      step_gates_apart<Product, Cell, rows>(a, row, panel, input, ahead, gates);
-    }
-    static_for<rows * panels>([&]<int i>() BYTEGATE_LAMBDA {
-      constexpr int r = i / panels, p = i % panels;
-      units.units[units.count + i] = {row + r, panel + p, &ranges.of(row + r)};
-    });
-    units.count += rows * panels;
-  };
+  const std::size_t tiles = tile_count(row_count, parts.mr);
   for (std::size_t i = 0; i < sweep.count; ++i) {
-    const std::size_t panel = sweep.panel(i);
-    if (row_count == 1) {
-      // Two panels share the loads of activations. The weights of larger ones are not in L1 and come faster one by one.
-      if constexpr (Cell::gates >= 3 && Product::template joins_panels<Cell::gates>) {
-        if (i + 1 < sweep.count && panel_size <= about_l1 / 4) {
-          take.template operator()<1, 2>(first_row, a.descending ? panel - 1 : panel);
-          ++i;
-          continue;
-        }
+    const std::size_t panel = sweep.panel(i), next = sweep.panel(i + 1 < sweep.count ? i + 1 : i);
+    FetchAhead ahead(static_cast<const char*>(a.rhs.data) + next * panel_bytes, parts.group_bytes, tiles);
+    for_each_tile(row_count, parts.mr, [&](std::size_t m, std::size_t rows) BYTEGATE_LAMBDA {
+      if (units.count + rows > at_once) {
+        parts.units(a, units);
+        units.count = 0;
       }
-      take.template operator()<1, 1>(first_row, panel);
-    } else {
-      // As even as possible in tiles of at most three or more: none has one row.
-      constexpr int least = Product::mr >= 3 ? 2 : 1;
-      ahead = FetchAhead(Product::template panel<Cell::gates>(a.rhs, sweep.panel(i + 1 < sweep.count ? i + 1 : i)),
-                         Product::template group_bytes<Cell::gates>, tiles);
-      for_each_tile<Product::mr, least>(row_count, [&]<int rows>(std::size_t m) BYTEGATE_LAMBDA {
-        take.template operator()<rows, 1>(first_row + m, panel);
-      });
+      const std::size_t row = first_row + m;
+      parts.gates_of(rows, a, row, panel, ahead, units.gates + units.count * parts.gates);
+      for (std::size_t r = row; r < row + rows; ++r) units.units[units.count++] = {r, panel, &ranges.of(r)};
+    });
+  }
+  if (units.count > 0) parts.units(a, units);
+  ranges.store(a);
+}
+
+/// One row. While the CPU waits for the weights of a panel, it opens the unit of the panel before and closes the one
+/// before that.
+template <class Product, class Cell>
+void step_row(const RecurrentStepArgs& a, std::size_t row) {
+  using Isa = typename Product::Isa;
+  const PanelSweep sweep(a);
+  FetchAhead ahead;
+  LaneRanges<Isa> range;
+  typename Isa::F gates[2][Cell::gates], opened[kHalfWay];
+  for (std::size_t i = 0; i < sweep.count + 2; ++i) {
+    if (i < sweep.count) {
+      step_gates<Product, Cell, 1>(a, row, sweep.panel(i), ahead, gates[i % 2]);
+    }
+    if (i >= 2) {
+      const StepUnit<Isa> unit{row, sweep.panel(i - 2), &range};
+      store_h<Isa>(a, unit, Cell::template close<Isa>(opened, step_memory<Isa, Cell>(a, unit)));
+    }
+    if (i >= 1 && i <= sweep.count) {
+      const StepUnit<Isa> unit{row, sweep.panel(i - 1), &range};
+      Cell::template open<Isa>(gates[(i - 1) % 2], step_memory<Isa, Cell>(a, unit), opened);
     }
   }
-  if (units.count > 0) step_units(a, units);
-  ranges.store(a);
+  if (a.ranges) a.ranges[row] = range.range();
 }
 
 template <class Product, class Cell>
 void recurrent_step(const RecurrentStepArgs* args) {
+  using Isa = typename Product::Isa;
+  static constexpr StepParts<Isa> parts = {Cell::gates, Product::template group_bytes<Cell::gates>, Product::mr,
+                                           step_gates_of<Product, Cell>, step_units<Isa, Cell>};
   const RecurrentStepArgs& a = *args;
   for (std::size_t row = 0; row < a.lhs.rows; row += kStepRows) {
-    step_block<Product, Cell>(a, row, a.lhs.rows - row < kStepRows ? a.lhs.rows - row : kStepRows);
+    const std::size_t left = a.lhs.rows - row;
+    if constexpr (Product::mr >= 3) {
+      if (left == 1) {
+        step_row<Product, Cell>(a, row);
+        return;
+      }
+    }
+    step_block<Isa>(a, parts, row, left < kStepRows ? left : kStepRows);
   }
 }
 

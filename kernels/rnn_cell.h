@@ -10,7 +10,7 @@ struct RnnCell {
   static constexpr bool has_state = false;
 
   template <VectorIsa Isa>
-  static BYTEGATE_INLINE void open(const typename Isa::F (&gate)[gates], const StepMemory&,
+  static BYTEGATE_INLINE void open(const typename Isa::F* gate, const StepMemory&,
                                    typename Isa::F (&half_way)[kHalfWay]) {
     half_way[0] = gate[0];
   }

@@ -3,6 +3,7 @@
 // becomes a register with both compilers.
 #pragma once
 
+#include <cstddef>
 #include <utility>
 
 #define BYTEGATE_INLINE inline __attribute__((always_inline))
@@ -25,23 +26,26 @@ BYTEGATE_INLINE T computed_here(T v) {
 }
 
 /// How many tiles of at most `mr` rows cover `rows` rows.
-template <int mr>
-BYTEGATE_INLINE std::size_t tile_count(std::size_t rows) {
-  return (rows + mr - 1) / mr;
-}
+BYTEGATE_INLINE std::size_t tile_count(std::size_t rows, std::size_t mr) { return (rows + mr - 1) / mr; }
 
-/// Covers `rows` rows with tiles of at most `mr`, as even as possible (7 rows by 6: 4 + 3), calling
-/// f.operator()<tile rows>(first row). `rows` may be 0. Tiles of fewer than `least` rows are known not to occur.
-template <int mr, int least = 1, class F>
-BYTEGATE_INLINE void for_each_tile(std::size_t rows, const F& f) {
-  std::size_t tiles = tile_count<mr>(rows);
+/// Covers `rows` rows with tiles of at most `mr`, as even as possible (7 rows by 6: 4 + 3), calling f(first row,
+/// height). `rows` may be 0.
+template <class F>
+BYTEGATE_INLINE void for_each_tile(std::size_t rows, std::size_t mr, const F& f) {
+  std::size_t tiles = tile_count(rows, mr);
   for (std::size_t m = 0; m < rows; --tiles) {
     const std::size_t height = (rows - m + tiles - 1) / tiles;
-    static_for<mr - least + 1>([&]<int i>() BYTEGATE_LAMBDA {
-      if (height == i + least) f.template operator()<i + least>(m);
-    });
+    f(m, height);
     m += height;
   }
+}
+
+/// f.operator()<height>(), for a height from `least` to `most`.
+template <int least, int most, class F>
+BYTEGATE_INLINE void with_height(std::size_t height, const F& f) {
+  static_for<most - least + 1>([&]<int i>() BYTEGATE_LAMBDA {
+    if (height == i + least) f.template operator()<i + least>();
+  });
 }
 
 }  // namespace bytegate::kernels

@@ -14,7 +14,6 @@ namespace {
 struct Isa : Avx512Vectors {
   static constexpr std::uint32_t mr = 6, block_channels = 16, kr = 4, lhs_size = 1, independent_sums = 16;
   static constexpr std::int32_t activation_bias = 0;
-  static constexpr bool joins_panels = true;
   template <int rows, int vectors>
   using Tile = bytegate::kernels::DotTile<Isa, rows, vectors, vectors>;
 

@@ -14,7 +14,6 @@ namespace {
 struct Isa : Avx2Vectors {
   static constexpr std::uint32_t mr = 6, block_channels = 16, kr = 4, lhs_size = 1, independent_sums = 12;
   static constexpr std::int32_t activation_bias = 0;
-  static constexpr bool joins_panels = true;
   /// Vectors of sums that a tile takes at once. Six rows by two, two of weights and an activation: 15 of 16 registers.
   /// Four rows by two are too few sums for the latency of dot.
   static constexpr int at_once(int rows, int vectors) {
