@@ -16,6 +16,8 @@ class FetchAhead {
   /// each weight once, as fast as they come.
   BYTEGATE_INLINE FetchAhead(const void* weights, std::size_t bytes, std::size_t tiles)
       : at_(static_cast<const char*>(weights)), step_(tiles > 1 ? bytes / tiles : 0) {}
+  /// `step` bytes for each group.
+  BYTEGATE_INLINE FetchAhead(const void* data, std::size_t step) : at_(static_cast<const char*>(data)), step_(step) {}
 
   /// For so many groups of k, in a tile that passes over all groups so many times.
   template <int groups, int passes>
@@ -27,6 +29,36 @@ class FetchAhead {
  private:
   const char* at_ = nullptr;
   std::size_t step_ = 0;
+};
+
+/// What is read after all panels of a product: the last two thirds of each panel's tiles fetch of it instead.
+class FetchNext {
+ public:
+  /// `bytes` may be 0. Panels of `groups` groups of k, each multiplied by `tiles` tiles, which fetch a line for each
+  /// group at most: if they are few, the beginning of `data`.
+  BYTEGATE_INLINE FetchNext(const void* data, std::size_t bytes, std::size_t panels, std::size_t groups,
+                            std::size_t tiles)
+      : at_(static_cast<const char*>(data)) {
+    constexpr std::size_t line = 64;
+    if (bytes == 0 || panels * groups == 0 || tiles < 3) return;
+    tiles_ = tiles - tiles / 3;
+    const std::size_t even = bytes / (panels * groups * tiles_);
+    step_ = even < line ? even : line;
+    part_ = step_ * groups;
+  }
+
+  BYTEGATE_INLINE std::size_t tiles() const { return tiles_; }  ///< of each panel
+
+  /// For the next tile.
+  BYTEGATE_INLINE FetchAhead part() {
+    const FetchAhead part(at_, step_);
+    at_ += part_;
+    return part;
+  }
+
+ private:
+  const char* at_;
+  std::size_t tiles_ = 0, step_ = 0, part_ = 0;
 };
 
 /// Whether a tile of so many rows of at most `mr` fetches ahead: of several tiles, which are as even as possible, each

@@ -13,12 +13,15 @@ void gemm(const GemmArgs* args) {
   const GemmArgs a = *args;
   const std::uint32_t floor_bits = a.relu ? 0u : 0xff800000u;  // of 0 or -infinity
   const std::size_t tiles = tile_count(a.lhs.rows, Product::mr);
+  FetchNext next(a.next, a.next_bytes, a.panel_end - a.panel_begin, a.rhs.k_groups, tiles);
   for (std::size_t panel = a.panel_begin; panel < a.panel_end; ++panel) {
     const void* weights = Product::template panel<4>(a.rhs, panel);
     FetchAhead ahead(panel + 1 < a.panel_end ? Product::template panel<4>(a.rhs, panel + 1) : weights,
-                     Product::template group_bytes<4>, tiles);
+                     Product::template group_bytes<4>, tiles - next.tiles());
     const std::size_t n = panel * nr;
+    std::size_t left = tiles;
     for_each_tile(a.lhs.rows, Product::mr, [&](std::size_t m, std::size_t height) BYTEGATE_LAMBDA {
+      if (left-- <= next.tiles()) ahead = next.part();
       with_height<1, Product::mr>(height, [&]<int rows>() BYTEGATE_LAMBDA {
         typename Product::template Tile<rows, 4> tile;
         tile.run(a.lhs, m, weights, a.rhs, n, ahead);

@@ -300,6 +300,28 @@ TEST_P(GemmTest, Epilogue) {
   }
 }
 
+// What is read next changes no result, and need not be memory.
+TEST_P(GemmTest, Next) {
+  Random random(8);
+  const Kernels& kernels = *backend().kernels->int8;
+  const std::size_t n = 3 * kernels.layout.panel_channels, k = 70;
+  const QuantizedWeight weight = weights_of(static_cast<std::int64_t>(n), 70, random_weights(n * k, random));
+  const detail::PackedWeights packed = pack(kernels, weight, {});
+  for (const std::size_t rows : {1, 17, 40}) {
+    const Activations a = random_activations(rows, k, random);
+    Staging staging(kernels, rows, k);
+    for (std::size_t r = 0; r < rows; ++r) staging.stage_integers(r, a.rows[r], a.zero_points[r]);
+    const std::vector<float> expected = expected_of(a, weight);
+    for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{1} << 20, ~std::size_t{0}}) {
+      std::vector<float> out(rows * n);
+      const GemmArgs args{staging.rows(),     packed.view(), out.data(), n, n, 0, packed.panels(), 0,
+                          packed.view().data, bytes};
+      kernels.gemm(&args);
+      ASSERT_EQ(out, expected) << rows << " rows, next " << bytes << " bytes";
+    }
+  }
+}
+
 BYTEGATE_ON_EVERY_BACKEND(GemmTest);
 
 }  // namespace

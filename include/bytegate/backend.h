@@ -12,7 +12,7 @@
 namespace bytegate {
 
 /// Raised when the meaning or layout of any struct in this file changes.
-inline constexpr std::uint32_t kBackendAbi = 4;
+inline constexpr std::uint32_t kBackendAbi = 5;
 
 /// Products of more than this many terms could overflow int32: 65,536 * 255 * 128 < 2^31 <= 65,793 * 255 * 128.
 inline constexpr std::size_t kMaxK = 65536;
@@ -202,6 +202,9 @@ struct GemmArgs {
   std::size_t panel_begin;
   std::size_t panel_end;
   std::uint32_t relu;  ///< 1: max(0, y); NaN stays NaN
+  /// What the caller reads after this call: it may be fetched into a cache meanwhile. It changes no result.
+  const void* next = nullptr;
+  std::size_t next_bytes = 0;  ///< may be 0
 };
 
 /// One time step of a recurrent cell, for all rows of lhs and the hidden units of panels [panel_begin, panel_end).
@@ -301,9 +304,9 @@ struct Backend {
 };
 
 // A struct that changes its size needs another kBackendAbi, and then other numbers here.
-static_assert(kBackendAbi == 4 && sizeof(void*) == 8);
+static_assert(kBackendAbi == 5 && sizeof(void*) == 8);
 static_assert(sizeof(PackedLayout) == 16 && sizeof(RowRange) == 8 && sizeof(RowScale) == 8 && sizeof(FloatRows) == 32);
-static_assert(sizeof(StagedRows) == 32 && sizeof(PackedMatrix) == 72 && sizeof(GemmArgs) == 152);
+static_assert(sizeof(StagedRows) == 32 && sizeof(PackedMatrix) == 72 && sizeof(GemmArgs) == 168);
 static_assert(sizeof(RecurrentStepArgs) == 192 && sizeof(Kernels) == 104);
 static_assert(sizeof(BackendKernels) == 40 && sizeof(Backend) == 56);
 

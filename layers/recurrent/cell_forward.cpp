@@ -162,6 +162,9 @@ void CellForward::run(const RecurrentArgs& args, std::size_t index) {
   // The panels of the input product, of 4 vectors of channels, that hold the gates of this thread's units.
   const std::size_t gates = call_.kind.gates();
   const Range input{panels_.begin * gates / 4, (panels_.end * gates + 3) / 4};
+  // The weights of the first step, on their way while the input is multiplied. A step of several rows fetches its own.
+  const std::size_t recurrent_panels =
+      call_.batch() == 1 ? std::min(panels_.end, cell_.hh.panels()) - panels_.begin : 0;
   const bool reverse = sequences_.reverse, whole = sequences_.stage_whole_input;
   if (!input_is_staged_) {
     if (input_quantizer_.per_tensor()) input_quantizer_.fit(find_input_range());
@@ -183,7 +186,16 @@ void CellForward::run(const RecurrentArgs& args, std::size_t index) {
     staged_row = reverse ? offset : offset + rows;
     const StagedRows part{static_cast<std::byte*>(input_.data) + offset * input_.stride, input_.stride,
                           input_.scales + offset, rows};
-    const GemmArgs product{part, cell_.ih.view(), gates_, gates_stride, gates_stride, input.begin, input.end, 0};
+    const GemmArgs product{part,
+                           cell_.ih.view(),
+                           gates_,
+                           gates_stride,
+                           gates_stride,
+                           input.begin,
+                           input.end,
+                           0,
+                           cell_.hh.panel(panels_.begin),
+                           recurrent_panels * cell_.hh.panel_bytes()};
     call_.kernels.gemm(&product);
 
     std::size_t row = reverse ? rows : 0;
