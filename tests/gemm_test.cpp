@@ -307,7 +307,7 @@ TEST_P(GemmTest, Next) {
   const std::size_t n = 3 * kernels.layout.panel_channels, k = 70;
   const QuantizedWeight weight = weights_of(static_cast<std::int64_t>(n), 70, random_weights(n * k, random));
   const detail::PackedWeights packed = pack(kernels, weight, {});
-  for (const std::size_t rows : {1, 17, 40}) {
+  for (const std::size_t rows : {1u, 17u, 40u}) {
     const Activations a = random_activations(rows, k, random);
     Staging staging(kernels, rows, k);
     for (std::size_t r = 0; r < rows; ++r) staging.stage_integers(r, a.rows[r], a.zero_points[r]);
