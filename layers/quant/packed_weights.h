@@ -64,7 +64,7 @@ class PackedWeights {
   std::size_t channels() const noexcept { return order_.channels(); }
   std::size_t panels() const noexcept { return channels() / layout_.panel_channels; }
   std::size_t panel_bytes() const noexcept {
-    return view_.k_groups * layout_.kr * layout_.panel_channels * kernels_->rhs_size;
+    return packed_size(layout_, layout_.panel_channels, view_.k) * kernels_->rhs_size;
   }
   const void* panel(std::size_t i) const noexcept {
     return static_cast<const std::byte*>(view_.data) + i * panel_bytes();
