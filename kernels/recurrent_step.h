@@ -136,20 +136,18 @@ struct StepUnits {
 template <class Isa, class Cell>
 void step_units(const RecurrentStepArgs& a, const StepUnits<Isa>& of) {
   static_assert(Cell::gates <= StepUnits<Isa>::most_gates);
-  StepMemory memory{}, opened_memory{};
   const typename Isa::F zero = typename Isa::F(0.0f);
   typename Isa::F next[kHalfWay] = {zero, zero}, opened[kHalfWay] = {zero, zero};
   for (std::size_t i = 0;; ++i) {
     if (i < of.count) {
-      memory = step_memory<Isa, Cell>(a, of.units[i]);
-      Cell::template open<Isa>(of.gates + i * Cell::gates, memory, next);
+      Cell::template open<Isa>(of.gates + i * Cell::gates, step_memory<Isa, Cell>(a, of.units[i]), next);
     }
     if (i > 0) {
-      store_h<Isa>(a, of.units[i - 1], Cell::template close<Isa>(opened, opened_memory));
+      const StepUnit<Isa>& unit = of.units[i - 1];
+      store_h<Isa>(a, unit, Cell::template close<Isa>(opened, step_memory<Isa, Cell>(a, unit)));
       if (i >= of.count) return;
     }
     static_for<kHalfWay>([&]<int v>() BYTEGATE_LAMBDA { opened[v] = next[v]; });
-    opened_memory = memory;
   }
 }
 
