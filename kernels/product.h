@@ -33,7 +33,9 @@ inline constexpr PackedLayout layout_of = {4 * P::width, P::block_channels, P::k
 /// Where the sums of a vector of channels begin.
 template <class P>
 BYTEGATE_INLINE typename P::I start_of(const PackedMatrix& rhs, std::size_t n) {
-  if constexpr (sum_format<P> == SumFormat::pair) return P::load(rhs.starts + n);
+  if constexpr (sum_format<P> == SumFormat::pair) {
+    return P::add_pair_products(typename P::I(0), typename P::I(kPairStart), P::load(rhs.sums + n));
+  }
   return typename P::I(0);
 }
 
@@ -145,7 +147,8 @@ struct RowDequantizer {
   RowDequantizer() = default;
   explicit BYTEGATE_INLINE RowDequantizer(const RowScale& row)
       : scale(row.scale),
-        correction(sum_format<P> == SumFormat::pair ? pair(row.zero_point) : I(P::activation_bias - row.zero_point)) {}
+        correction(sum_format<P> == SumFormat::pair ? pair_factors(row.zero_point)
+                                                    : P::activation_bias - row.zero_point) {}
 
   /// fma(float(acc), sx * sw, addend), acc = sum qx * qw - zx * sum qw. `sum` is that of the products and start_of.
   BYTEGATE_INLINE F value(I sum, I weight_sums, F weight_scales, F addend) const {
@@ -156,12 +159,6 @@ struct RowDequantizer {
       acc = sum + correction * weight_sums;
     }
     return P::fma(P::to_float(acc), scale * weight_scales, addend);
-  }
-
- private:
-  /// z and 256 * (z - 128): the factors of sum_pair.
-  static BYTEGATE_INLINE I pair(std::int32_t z) {
-    return I(static_cast<std::int32_t>((static_cast<std::uint32_t>(z) * 0x01000001u) ^ 0x80000000u));
   }
 };
 

@@ -78,11 +78,13 @@ BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std
   const float* input = step_input<Isa, Cell>(a, row, panel);
   typename Product::template Tile<rows, gates> tile;
   tile.run(a.lhs, row, Product::template panel<gates>(a.rhs, panel), a.rhs, n, ahead);
+  const PackedMatrix* rhs = &a.rhs;
+  if constexpr (rows > 1) rhs = computed_here(rhs);
   static_for<rows * gates>([&]<int i>() BYTEGATE_LAMBDA {
     constexpr int r = i / gates, gate = i % gates;
     const std::size_t channel = n + gate * Isa::width;
     const auto addend = step_addend<Isa, Cell, gate>(a, input + r * a.input_stride, channel);
-    out[i] = tile.template value<r, gate>(a.rhs, channel, addend);
+    out[i] = tile.template value<r, gate>(*rhs, channel, addend);
   });
 }
 

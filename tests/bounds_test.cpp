@@ -110,14 +110,13 @@ TEST_P(BoundsTest, Lstm) {
 
 /// A packed matrix with each of its arrays against a guard (as far as their alignment of 64 lets them).
 struct GuardedMatrix {
-  GuardedMemory data, scales, sums, starts, bias;
+  GuardedMemory data, scales, sums, bias;
   PackedMatrix view;
 
   GuardedMatrix(const detail::PackedWeights& packed, bool at_end)
       : data(data_bytes(packed), at_end, 64),
         scales(packed.channels() * 4, at_end, 64),
         sums(packed.channels() * 4, at_end, 64),
-        starts(packed.channels() * 4, at_end, 64),
         bias(packed.channels() * 4, at_end, 64),
         view(packed.view()) {
     const auto move = [](auto& pointer, const GuardedMemory& to, std::size_t bytes) {
@@ -127,7 +126,6 @@ struct GuardedMatrix {
     move(view.data, data, data_bytes(packed));
     move(view.scales, scales, packed.channels() * 4);
     move(view.sums, sums, packed.channels() * 4);
-    if (view.starts) move(view.starts, starts, packed.channels() * 4);
     move(view.bias, bias, packed.channels() * 4);
   }
   static std::size_t data_bytes(const detail::PackedWeights& packed) {

@@ -246,22 +246,27 @@ TEST_P(GemmTest, PackingIsAsDocumented) {
         ASSERT_EQ(packed_index(kernels.layout, view.k_groups, row, col), at);
         ASSERT_EQ(static_cast<const std::int8_t*>(view.data)[at], w) << "row " << row << " column " << col;
       }
-      const bool paired = kernels.sum_format == SumFormat::pair;
-      ASSERT_EQ(view.sums[row], paired ? sum_pair(sum) : sum);
-      ASSERT_EQ(paired ? view.starts[row] : 0, paired ? sum_start(sum) : 0);
+      ASSERT_EQ(view.sums[row], kernels.sum_format == SumFormat::pair ? sum_pair(sum) : sum);
       ASSERT_EQ(view.bias[row], 0.0f);
       ASSERT_EQ(view.scales[row], row < static_cast<std::size_t>(n) ? 1.0f : 0.0f);
     }
   }
 }
 
-// Every sum of weights as a pair: two 16-bit integers that say what the sum says, whatever the zero point.
+// Every sum of weights as a pair, for every zero point.
 TEST(SumPairTest, AllSums) {
-  const auto most = static_cast<std::int32_t>(128 * kMaxK);
-  for (std::int32_t s = -most; s <= most; ++s) {
-    const std::int32_t pair = sum_pair(s), a = static_cast<std::int16_t>(pair & 0xffff), b = pair >> 16;
-    ASSERT_EQ(a + 256 * b, -s);
-    ASSERT_EQ(sum_start(s), 256 * 128 * b);
+  const auto low = [](std::int32_t pair) { return static_cast<std::int16_t>(pair & 0xffff); };
+  const auto product = [&](std::int32_t x, std::int32_t y) { return low(x) * low(y) + (x >> 16) * (y >> 16); };
+  const auto most = static_cast<std::int32_t>(kMaxK);
+  for (std::int32_t s = -128 * most; s <= 127 * most; ++s) {
+    const std::int32_t pair = sum_pair(s);
+    for (std::int32_t z : {0, s & 255, 255})
+      ASSERT_EQ(std::int64_t{product(pair, kPairStart)} + product(pair, pair_factors(z)), std::int64_t{-z} * s);
+  }
+  for (std::int32_t z = 0; z < 256; ++z) {
+    const std::int32_t factors = pair_factors(z);
+    ASSERT_EQ(low(factors), z);
+    ASSERT_EQ((factors >> 16) + (kPairStart >> 16), 256 * -z);
   }
 }
 

@@ -12,7 +12,7 @@
 namespace bytegate {
 
 /// Raised when the meaning or layout of any struct in this file changes.
-inline constexpr std::uint32_t kBackendAbi = 5;
+inline constexpr std::uint32_t kBackendAbi = 6;
 
 /// Products of more than this many terms could overflow int32: 65,536 * 255 * 128 < 2^31 <= 65,793 * 255 * 128.
 inline constexpr std::size_t kMaxK = 65536;
@@ -126,18 +126,22 @@ constexpr std::int64_t gate_row(std::uint32_t units, std::uint32_t gates, std::s
 /// How a packed matrix holds the sum s over k of a channel's weights, by which zero points z are corrected: z * s is
 /// subtracted from an accumulator.
 ///   plain   s
-///   pair    sum_pair(s), two 16-bit integers a and b with a + 256 * b = -s. z * a + 256 * (z - 128) * b is what one
-///           instruction adds to the accumulator, which begins with sum_start(s) = 256 * 128 * b for the rest
+///   pair    sum_pair(s), two 16-bit integers: a, the low half, and b with 256 * b - a = s. An accumulator begins with
+///           kPairStart * pair, and pair_factors(z) * pair is added to it: such a product, of the low halves plus that
+///           of the high ones, is one instruction
 enum class SumFormat : std::uint32_t { plain, pair };
 
-/// b: 256 * b is -s rounded down, and no more than a 16-bit integer holds. |s| is at most 128 * kMaxK.
-constexpr std::int32_t sum_high(std::int32_t s) { return -s < 256 * 32768 ? -s >> 8 : 32767; }
-/// a in the low half, b in the high one.
+/// s is a sum of at most kMaxK weights of 8 bits.
 constexpr std::int32_t sum_pair(std::int32_t s) {
-  const std::int32_t b = sum_high(s), a = -s - 256 * b;
-  return static_cast<std::int32_t>(static_cast<std::uint32_t>(b) << 16 | static_cast<std::uint32_t>(a));
+  const std::int32_t b = s >> 8, a = 256 * b - s;
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(b) << 16 | (static_cast<std::uint32_t>(a) & 0xffff));
 }
-constexpr std::int32_t sum_start(std::int32_t s) { return 256 * 128 * sum_high(s); }
+/// z in the low half, and 256 * (127 - z) in the high one: 256 * z may not fit 16 bits. kPairStart is the difference.
+constexpr std::int32_t pair_factors(std::int32_t z) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(127 - z) << 24 | static_cast<std::uint32_t>(z));
+}
+/// 0 in the low half, and 256 * -127 in the high one.
+inline constexpr std::int32_t kPairStart = -127 * (1 << 24);
 
 // ------------------------------------------------------------------------------------------------------------------
 // Operands of the kernels.
@@ -177,14 +181,13 @@ struct StagedRows {
 /// The right operand of a product: a weight matrix [n, k] packed by packed_index, with zeros where n or k runs past the
 /// end. All arrays are 64-byte aligned and padded to whole panels; "padded" below is padded_channels(layout, n).
 struct PackedMatrix {
-  const void* data;            ///< packed_size(layout, n, k) elements of rhs_size bytes
-  const float* scales;         ///< [padded] weight scale of each channel (int8 only)
-  const std::int32_t* sums;    ///< [padded] sum over k of each channel's weights, in Kernels::sum_format (int8 only)
-  const std::int32_t* starts;  ///< [padded] sum_start of each sum; null unless the format is SumFormat::pair
-  const float* bias;           ///< [padded] zeros where there is none
-  std::size_t n;               ///< output channels
-  std::size_t k;               ///< at most kMaxK
-  std::size_t k_groups;        ///< k_groups(layout, k)
+  const void* data;          ///< packed_size(layout, n, k) elements of rhs_size bytes
+  const float* scales;       ///< [padded] weight scale of each channel (int8 only)
+  const std::int32_t* sums;  ///< [padded] sum over k of each channel's weights, in Kernels::sum_format (int8 only)
+  const float* bias;         ///< [padded] zeros where there is none
+  std::size_t n;             ///< output channels
+  std::size_t k;             ///< at most kMaxK
+  std::size_t k_groups;      ///< k_groups(layout, k)
   std::uint32_t
       has_minus_128;  ///< 1: some weight is -128, which a backend may have to multiply more slowly (int8 only)
 };
@@ -304,10 +307,10 @@ struct Backend {
 };
 
 // A struct that changes its size needs another kBackendAbi, and then other numbers here.
-static_assert(kBackendAbi == 5 && sizeof(void*) == 8);
+static_assert(kBackendAbi == 6 && sizeof(void*) == 8);
 static_assert(sizeof(PackedLayout) == 16 && sizeof(RowRange) == 8 && sizeof(RowScale) == 8 && sizeof(FloatRows) == 32);
-static_assert(sizeof(StagedRows) == 32 && sizeof(PackedMatrix) == 72 && sizeof(GemmArgs) == 168);
-static_assert(sizeof(RecurrentStepArgs) == 192 && sizeof(Kernels) == 104);
+static_assert(sizeof(StagedRows) == 32 && sizeof(PackedMatrix) == 64 && sizeof(GemmArgs) == 160);
+static_assert(sizeof(RecurrentStepArgs) == 184 && sizeof(Kernels) == 104);
 static_assert(sizeof(BackendKernels) == 40 && sizeof(Backend) == 56);
 
 }  // namespace bytegate

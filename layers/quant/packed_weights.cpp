@@ -84,7 +84,7 @@ void pack_rows(const Weight& weight, const PackedLayout& layout, const ChannelOr
 [[gnu::cold]] void PackedWeights::allocate(bool raw_accumulators) {
   const std::size_t data_bytes = round_up(channels() * view_.k_groups * layout_.kr * kernels_->rhs_size, kAlignment);
   const std::size_t array_bytes = round_up(channels() * sizeof(float), kAlignment);
-  const std::size_t arrays = 3u + (paired() ? 1 : 0) + (raw_accumulators ? 2 : 0);
+  const std::size_t arrays = 3u + (raw_accumulators ? 2 : 0);
   memory_ = AlignedBuffer(data_bytes + arrays * array_bytes + kAlignment);  // never empty
   std::byte* p = memory_.data() + data_bytes;
   std::memset(p, 0, arrays * array_bytes);
@@ -93,7 +93,6 @@ void pack_rows(const Weight& weight, const PackedLayout& layout, const ChannelOr
   view_.scales = scales_ = reinterpret_cast<float*>(next());
   view_.sums = sums_ = reinterpret_cast<std::int32_t*>(next());
   view_.bias = bias_ = reinterpret_cast<float*>(next());
-  if (paired()) view_.starts = starts_ = reinterpret_cast<std::int32_t*>(next());
   if (raw_accumulators) {
     auto* ones = reinterpret_cast<float*>(next());
     std::fill_n(ones, channels(), 1.0f);
@@ -116,8 +115,7 @@ void PackedWeights::pack_int8(const Weight& weight) {
       min = q < min ? q : min;
     }
     has_minus_128 = has_minus_128 || min == -128;
-    sums_[channel] = paired() ? sum_pair(sum) : sum;
-    if (paired()) starts_[channel] = sum_start(sum);
+    sums_[channel] = kernels_->sum_format == SumFormat::pair ? sum_pair(sum) : sum;
     scales_[channel] = weight.scales()[one_scale_ ? 0 : row];
   };
   pack_rows(weight, layout_, order_, view_, reinterpret_cast<std::int8_t*>(memory_.data()), row_done);

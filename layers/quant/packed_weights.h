@@ -79,7 +79,6 @@ class PackedWeights {
  private:
   void allocate(bool raw_accumulators);
   void pack_int8(const Weight& weight);
-  bool paired() const noexcept { return kernels_->sum_format == SumFormat::pair; }
   void pack_floats(const Weight& weight);
 
   const Kernels* kernels_;
@@ -88,7 +87,7 @@ class PackedWeights {
   bool one_scale_ = false;  ///< of the whole matrix
   AlignedBuffer memory_;
   float* scales_ = nullptr;
-  std::int32_t *sums_ = nullptr, *starts_ = nullptr;
+  std::int32_t* sums_ = nullptr;
   float* bias_ = nullptr;
   PackedMatrix view_{};
 };
