@@ -66,17 +66,18 @@ concept VectorIsa = requires(typename V::F f, typename V::I i, const float* in, 
 ///   store_four_quantized(q, v0, v1, v2, v3, zp)   optional: the same of four vectors, one behind the other
 ///   add_pair_products(acc, a, b)       optional: acc + a * b of the low 16 bits of each lane + a * b of the high ones,
 ///                                      all signed. The sums of weights are then SumFormat::pair; activation_bias is 0
-///   Tile<rows, vectors>                the sums of `rows` rows by `vectors` vectors of channels: kernels::DotTile or
-///                                      the backend's own
+///   least_vectors                      vectors of a panel of 4 that a tile may take alone: 1, 2 or 4
+///   Tile<rows, vectors, of = vectors>  the sums of `rows` rows by `vectors` vectors of channels of a panel that has
+///                                      `of`: kernels::DotTile or the backend's own
 ///     run(lhs, stride, panel, rhs, n, ahead)
-///                                      sums over the whole of k; lhs is the first row, panel the panel's first weight;
+///                                      sums over the whole of k; lhs is the first row, panel the first weight;
 ///                                      the tile may fetch ahead
 ///     sum<r, v>()                      of row r and vector v, of staged activations by weights
 template <class P>
 concept Int8Product = VectorIsa<P> &&
     requires(typename P::template Tile<1, 4> tile, std::uint8_t* q, typename P::F f, typename P::I i,
              const void* operand, std::size_t stride, const PackedMatrix& rhs, FetchAhead& ahead) {
-  { P::mr + P::block_channels + P::kr + P::lhs_size } -> std::convertible_to<std::uint32_t>;
+  { P::mr + P::block_channels + P::kr + P::lhs_size + P::least_vectors } -> std::convertible_to<std::uint32_t>;
   { P::activation_bias } -> std::convertible_to<std::int32_t>;
   {P::store_quantized(q, f, i)};
   {tile.run(operand, stride, operand, rhs, stride, ahead)};

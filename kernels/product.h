@@ -2,12 +2,15 @@
 //
 // A product says how rows of staged activations are multiplied by a panel of weights:
 //   Product::Isa, Product::mr           its vectors, and the rows of its largest tile
-//   Product::Tile<rows, vectors>        accumulators
+//   Product::Tile<rows, vectors, of>    accumulators of so many vectors of a panel that has `of`: all of them unless
+//                                       given
 //   tile.run(lhs, m, panel, rhs, n, ahead)
-//                                       sums over the whole of k; m is the first row, n the panel's first channel;
-//                                       ahead: see FetchAhead
+//                                       sums over the whole of k; m is the first row, n the first channel; ahead: see
+//                                       FetchAhead
 //   tile.value<r, v>(rhs, n, addend)    the float result of row r and vector v (first channel n), plus addend
 //   Product::panel<vectors>(rhs, i)     the weights of panel i
+//   Product::least_vectors              vectors of a panel of 4 that a tile may take alone
+//   Product::vectors(rhs, n)            the weights of those that begin with channel n
 //   Product::group_bytes<vectors>       bytes of one group of k of a panel
 #pragma once
 
@@ -46,16 +49,16 @@ inline constexpr bool keeps_weights = rows > 1 && (rows + 1) * vectors < static_
 
 /// int8 by a dot product of kr neighbours in k: P::dot(acc, load_lhs(...), load_rhs(...)), exact in int32. Passes over
 /// k with `at_once` of the panel's vectors of channels at a time, or what is left of them: fewer let a CPU with few
-/// registers take more rows.
-template <class P, int rows, int vectors, int at_once>
+/// registers take more rows. The vectors are the first of a panel that has `of`.
+template <class P, int rows, int vectors, int at_once, int of = vectors>
 struct DotTile {
   using I = typename P::I;
   static constexpr std::uint32_t width = P::width;
-  static constexpr PackedLayout layout = recurrent_layout(layout_of<P>, vectors);
+  static constexpr PackedLayout layout = recurrent_layout(layout_of<P>, of);
   static constexpr int passes = (vectors + at_once - 1) / at_once;
   I acc[rows][vectors];
 
-  /// n: the panel's first channel.
+  /// n: the first channel.
   BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
                            std::size_t n, FetchAhead& ahead) {
     static_for<passes>([&]<int pass>() BYTEGATE_LAMBDA {
@@ -147,8 +150,8 @@ struct RowDequantizer {
   RowDequantizer() = default;
   explicit BYTEGATE_INLINE RowDequantizer(const RowScale& row)
       : scale(row.scale),
-        correction(sum_format<P> == SumFormat::pair ? pair_factors(row.zero_point)
-                                                    : P::activation_bias - row.zero_point) {}
+        correction(
+            I(sum_format<P> == SumFormat::pair ? pair_factors(row.zero_point) : P::activation_bias - row.zero_point)) {}
 
   /// fma(float(acc), sx * sw, addend), acc = sum qx * qw - zx * sum qw. `sum` is that of the products and start_of.
   BYTEGATE_INLINE F value(I sum, I weight_sums, F weight_scales, F addend) const {
@@ -177,9 +180,15 @@ struct QuantizedProduct {
     return static_cast<const char*>(rhs.data) + i * rhs.k_groups * group_bytes<vectors>;
   }
 
-  template <int rows, int vectors>
+  static constexpr int least_vectors = P::least_vectors;
+
+  static BYTEGATE_INLINE const void* vectors(const PackedMatrix& rhs, std::size_t n) {
+    return static_cast<const char*>(rhs.data) + packed_index(layout_of<P>, rhs.k_groups, n, 0);
+  }
+
+  template <int rows, int vectors, int of = vectors>
   struct Tile {
-    typename P::template Tile<rows, vectors> tile;
+    typename P::template Tile<rows, vectors, of> tile;
     RowDequantizer<P> dequantizer[rows];
 
     BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs,
@@ -203,6 +212,7 @@ struct FloatProduct {
   using Isa = V;
   using F = typename V::F;
   static constexpr int mr = V::float_mr;
+  static constexpr PackedLayout panel_layout = {4 * V::width, 4 * V::width, 1, 1};
 
   template <int vectors>
   static constexpr std::size_t group_bytes = (vectors * V::width * sizeof(float));
@@ -212,9 +222,15 @@ struct FloatProduct {
     return static_cast<const char*>(rhs.data) + i * rhs.k_groups * group_bytes<vectors>;
   }
 
-  template <int rows, int vectors>
+  static constexpr int least_vectors = 1;
+
+  static BYTEGATE_INLINE const void* vectors(const PackedMatrix& rhs, std::size_t n) {
+    return static_cast<const float*>(rhs.data) + packed_index(panel_layout, rhs.k_groups, n, 0);
+  }
+
+  template <int rows, int vectors, int of = vectors>
   struct Tile {
-    static constexpr PackedLayout layout = recurrent_layout({4 * V::width, 4 * V::width, 1, 1}, vectors);
+    static constexpr PackedLayout layout = recurrent_layout(panel_layout, of);
     F acc[rows][vectors];
 
     BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs,

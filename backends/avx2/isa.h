@@ -10,11 +10,12 @@
 namespace {
 
 struct Isa : Avx2Vectors {
-  static constexpr std::uint32_t mr = 6, block_channels = 16, kr = 2, lhs_size = 2, independent_sums = 4;
+  static constexpr std::uint32_t mr = 6, block_channels = 16, kr = 2, lhs_size = 2, least_vectors = 1,
+                                 independent_sums = 4;
   static constexpr std::int32_t activation_bias = 0;
   // Six rows by two vectors of sums, two of weights, an activation and a product: all 16 registers.
-  template <int rows, int vectors>
-  using Tile = bytegate::kernels::DotTile<Isa, rows, vectors, rows <= 2 ? vectors : 2>;
+  template <int rows, int vectors, int of = vectors>
+  using Tile = bytegate::kernels::DotTile<Isa, rows, vectors, rows <= 2 ? vectors : 2, of>;
 
   using Lhs = __m256i;
   using Rhs = I;

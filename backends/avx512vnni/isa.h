@@ -12,10 +12,11 @@
 namespace {
 
 struct Isa : Avx512Vectors {
-  static constexpr std::uint32_t mr = 6, block_channels = 16, kr = 4, lhs_size = 1, independent_sums = 16;
+  static constexpr std::uint32_t mr = 6, block_channels = 16, kr = 4, lhs_size = 1, least_vectors = 1,
+                                 independent_sums = 16;
   static constexpr std::int32_t activation_bias = 0;
-  template <int rows, int vectors>
-  using Tile = bytegate::kernels::DotTile<Isa, rows, vectors, vectors>;
+  template <int rows, int vectors, int of = vectors>
+  using Tile = bytegate::kernels::DotTile<Isa, rows, vectors, vectors, of>;
 
   using Lhs = __m512i;
   using Rhs = I;

@@ -12,7 +12,8 @@
 namespace {
 
 struct Isa : Avx2Vectors {
-  static constexpr std::uint32_t mr = 6, block_channels = 16, kr = 4, lhs_size = 1, independent_sums = 12;
+  static constexpr std::uint32_t mr = 6, block_channels = 16, kr = 4, lhs_size = 1, least_vectors = 1,
+                                 independent_sums = 12;
   static constexpr std::int32_t activation_bias = 0;
   /// Vectors of sums that a tile takes at once. Six rows by two, two of weights and an activation: 15 of 16 registers.
   /// Four rows by two are too few sums for the latency of dot.
@@ -20,8 +21,8 @@ struct Isa : Avx2Vectors {
     if (rows <= 2) return vectors;
     return rows == 4 ? 3 : 2;
   }
-  template <int rows, int vectors>
-  using Tile = bytegate::kernels::DotTile<Isa, rows, vectors, at_once(rows, vectors)>;
+  template <int rows, int vectors, int of = vectors>
+  using Tile = bytegate::kernels::DotTile<Isa, rows, vectors, at_once(rows, vectors), of>;
 
   using Lhs = __m256i;
   using Rhs = I;

@@ -17,10 +17,10 @@ using bytegate::kernels::static_for;
 
 /// Pairs of k: a vector of 16 weights is 8 channels x 2, an activation pair is repeated in all its lanes. 16 k at a
 /// time: one load a row, whose 8 pairs meet the weights by lane. A panel of 2 or 4 vectors of channels is one block.
-template <int rows, int vectors>
+template <int rows, int vectors, int of>
 struct SmlalTile {
   static constexpr int lanes = 8, halves = vectors / 2;
-  static constexpr std::size_t group = halves * 16;  // bytes of 2 k of a panel
+  static constexpr std::size_t group = of / 2 * 16;  // bytes of 2 k of a panel
   I acc[rows][vectors];
 
   BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs, std::size_t,
@@ -162,23 +162,23 @@ struct NarrowTile {
   }
 };
 
-template <int rows, int vectors>
+template <int rows, int vectors, int of>
 struct TileOf {
-  using Type = SmlalTile<rows, vectors>;
+  using Type = SmlalTile<rows, vectors, of>;
 };
 template <int rows>
-struct TileOf<rows, 3> {
+struct TileOf<rows, 3, 3> {
   using Type = NarrowTile<rows, 3>;
 };
 template <int rows>
-struct TileOf<rows, 1> {
+struct TileOf<rows, 1, 1> {
   using Type = NarrowTile<rows, 1>;
 };
 
 struct Isa : NeonInt8 {
   static constexpr std::uint32_t mr = 4, kr = 2;
-  template <int rows, int vectors>
-  using Tile = typename TileOf<rows, vectors>::Type;
+  template <int rows, int vectors, int of = vectors>
+  using Tile = typename TileOf<rows, vectors, of>::Type;
   static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) {
     return vpadalq_s16(acc, vmull_s8(vget_low_s8(a), vget_low_s8(w)));
   }

@@ -17,12 +17,12 @@ using bytegate::kernels::FetchAhead;
 using bytegate::kernels::static_for;
 
 /// 16 k at a time: one load a row, whose four groups of 4 meet the weights by lane.
-template <int rows, int vectors>
+template <int rows, int vectors, int of>
 struct SdotTile {
   static constexpr int lanes = 4;
   // One row or two leave too few independent sums to hide the latency of sdot: the lanes get sums of their own.
   static constexpr int chains = rows == 1 ? 4 : rows == 2 ? 2 : 1;
-  static constexpr std::size_t group = NeonInt8::block<vectors>() * 4;  // bytes of 4 k of a block
+  static constexpr std::size_t group = NeonInt8::block<of>() * 4;  // bytes of 4 k of a block
   I acc[chains][rows][vectors];
 
   BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs, std::size_t,
@@ -59,8 +59,7 @@ struct SdotTile {
   template <int lane>
   BYTEGATE_INLINE void step(const int8x16_t (&x)[rows], const std::int8_t* w, std::size_t groups) {
     int8x16_t b[vectors];
-    static_for<vectors>([&]<int v>()
-                            BYTEGATE_LAMBDA { b[v] = vld1q_s8(w + NeonInt8::offset<vectors, 4 * v, 4>(groups)); });
+    static_for<vectors>([&]<int v>() BYTEGATE_LAMBDA { b[v] = vld1q_s8(w + NeonInt8::offset<of, 4 * v, 4>(groups)); });
     order_after(b);  // all loads first: small cores wait for a load that is used at once
     static_for<rows>([&]<int m>() BYTEGATE_LAMBDA {
       static_for<vectors>([&]<int v>() BYTEGATE_LAMBDA {
@@ -72,8 +71,8 @@ struct SdotTile {
 
 struct Isa : NeonInt8 {
   static constexpr std::uint32_t mr = 4, kr = 4;
-  template <int rows, int vectors>
-  using Tile = SdotTile<rows, vectors>;
+  template <int rows, int vectors, int of = vectors>
+  using Tile = SdotTile<rows, vectors, of>;
   static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) { return vdotq_s32(acc, a, w); }
 };
 

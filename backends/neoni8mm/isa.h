@@ -22,7 +22,7 @@ template <int vectors>
 constexpr std::size_t kGroup = NeonInt8::block<vectors>() * 8;
 
 /// Two rows or more, in pairs; an odd last row is paired with itself.
-template <int rows, int vectors>
+template <int rows, int vectors, int of>
 struct SmmlaTile {
   static constexpr int pairs = (rows + 1) / 2, halves = 2 * vectors;
   static constexpr int chains =
@@ -36,9 +36,9 @@ struct SmmlaTile {
     const auto* a = static_cast<const std::int8_t*>(lhs);
     const auto* w = static_cast<const std::int8_t*>(panel);
     std::size_t groups = rhs.k_groups;
-    for (; groups >= chains; groups -= chains, a += chains * 8, w += chains * kGroup<vectors>) {
+    for (; groups >= chains; groups -= chains, a += chains * 8, w += chains * kGroup<of>) {
       static_for<chains>([&]<int c>()
-                             BYTEGATE_LAMBDA { step<c>(a + c * 8, stride, w + c * kGroup<vectors>, rhs.k_groups); });
+                             BYTEGATE_LAMBDA { step<c>(a + c * 8, stride, w + c * kGroup<of>, rhs.k_groups); });
     }
     if (groups > 0) step<0>(a, stride, w, rhs.k_groups);
     if constexpr (chains == 2) {
@@ -63,15 +63,15 @@ struct SmmlaTile {
     });
     static_for<halves>([&]<int v>() BYTEGATE_LAMBDA {
       if constexpr (v % 2 == 0) keep_loads_here();
-      const int8x16_t b = vld1q_s8(w + NeonInt8::offset<vectors, 2 * v, 8>(groups));
+      const int8x16_t b = vld1q_s8(w + NeonInt8::offset<of, 2 * v, 8>(groups));
       static_for<pairs>([&]<int p>() BYTEGATE_LAMBDA { acc[c][p][v] = vmmlaq_s32(acc[c][p][v], x[p], b); });
     });
   }
 };
 
 /// One row: sdot sums k 0..3 and 4..7 of two channels into four lanes.
-template <int vectors>
-struct SmmlaTile<1, vectors> {
+template <int vectors, int of>
+struct SmmlaTile<1, vectors, of> {
   static constexpr int chains = 2, halves = 2 * vectors;
   I acc[chains][halves];
 
@@ -81,8 +81,8 @@ struct SmmlaTile<1, vectors> {
     const auto* a = static_cast<const std::int8_t*>(lhs);
     const auto* w = static_cast<const std::int8_t*>(panel);
     std::size_t groups = rhs.k_groups;
-    for (; groups >= chains; groups -= chains, a += chains * 8, w += chains * kGroup<vectors>) {
-      static_for<chains>([&]<int c>() BYTEGATE_LAMBDA { step<c>(a + c * 8, w + c * kGroup<vectors>, rhs.k_groups); });
+    for (; groups >= chains; groups -= chains, a += chains * 8, w += chains * kGroup<of>) {
+      static_for<chains>([&]<int c>() BYTEGATE_LAMBDA { step<c>(a + c * 8, w + c * kGroup<of>, rhs.k_groups); });
     }
     if (groups > 0) step<0>(a, w, rhs.k_groups);
     static_for<halves>([&]<int v>() BYTEGATE_LAMBDA { acc[0][v] += acc[1][v]; });
@@ -99,15 +99,15 @@ struct SmmlaTile<1, vectors> {
     const int8x8_t eight = vld1_s8(a);
     const int8x16_t x = vcombine_s8(eight, eight);
     static_for<halves>([&]<int v>() BYTEGATE_LAMBDA {
-      acc[c][v] = vdotq_s32(acc[c][v], vld1q_s8(w + NeonInt8::offset<vectors, 2 * v, 8>(groups)), x);
+      acc[c][v] = vdotq_s32(acc[c][v], vld1q_s8(w + NeonInt8::offset<of, 2 * v, 8>(groups)), x);
     });
   }
 };
 
 struct Isa : NeonInt8 {
   static constexpr std::uint32_t mr = 6, kr = 8;
-  template <int rows, int vectors>
-  using Tile = SmmlaTile<rows, vectors>;
+  template <int rows, int vectors, int of = vectors>
+  using Tile = SmmlaTile<rows, vectors, of>;
   static BYTEGATE_INLINE I dot(I acc, Lhs a, Rhs w) { return vmmlaq_s32(acc, a, w); }
 };
 

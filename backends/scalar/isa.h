@@ -13,7 +13,7 @@ namespace {
 struct Isa {
   // One sum is enough: compilers vectorize over k, and several took 1.3 to 1.8 times the instructions, and 19 KB more.
   static constexpr std::uint32_t width = 1, registers = 16, float_mr = 1, mr = 1, block_channels = 4, kr = 4,
-                                 lhs_size = 1, independent_sums = 1;
+                                 lhs_size = 1, least_vectors = 4, independent_sums = 1;
   static constexpr std::int32_t activation_bias = 0;
   using F = float;
   using I = std::uint32_t;  // wraps; the final sum fits int32 (kMaxK)
@@ -57,12 +57,12 @@ struct Isa {
 #endif
 
   /// A function of its own: vectorized by a compiler it has 10 KB.
-  template <int rows, int vectors>
-  struct Tile : bytegate::kernels::DotTile<Isa, rows, vectors, vectors> {
+  template <int rows, int vectors, int of = vectors>
+  struct Tile : bytegate::kernels::DotTile<Isa, rows, vectors, vectors, of> {
     __attribute__((noinline)) void run(const void* lhs, std::size_t stride, const void* panel,
                                        const bytegate::PackedMatrix& rhs, std::size_t n,
                                        bytegate::kernels::FetchAhead& ahead) {
-      bytegate::kernels::DotTile<Isa, rows, vectors, vectors>::run(lhs, stride, panel, rhs, n, ahead);
+      bytegate::kernels::DotTile<Isa, rows, vectors, vectors, of>::run(lhs, stride, panel, rhs, n, ahead);
     }
   };
 
