@@ -33,13 +33,18 @@ inline constexpr SumFormat sum_format = requires(typename P::I i) {
 template <class P>
 inline constexpr PackedLayout layout_of = {4 * P::width, P::block_channels, P::kr, P::kr};
 
-/// Where the sums of a vector of channels begin.
+/// Where the sums of a vector of channels begin: the low half of a pair is multiplied by 0.
 template <class P>
 BYTEGATE_INLINE typename P::I start_of(const PackedMatrix& rhs, std::size_t n) {
   if constexpr (sum_format<P> == SumFormat::pair) {
-    return P::add_pair_products(typename P::I(0), typename P::I(kPairStart), P::load(rhs.sums + n));
+    return P::add_pair_products(typename P::I(0), typename P::I(-127 * (1 << 24)), P::load(rhs.sums + n));
   }
   return typename P::I(0);
+}
+
+/// packed_index of channel n and k = 0 in blocks of so many channels.
+BYTEGATE_INLINE std::size_t first_element(const PackedMatrix& rhs, std::size_t n, std::size_t block, std::size_t kr) {
+  return (n / block * rhs.k_groups * block + n % block) * kr;
 }
 
 /// Whether a tile keeps its weights in registers from row to row, beside its sums and an activation: g++ would load
@@ -163,6 +168,12 @@ struct RowDequantizer {
     }
     return P::fma(P::to_float(acc), scale * weight_scales, addend);
   }
+
+ private:
+  /// z, and 256 * (127 - z) in the high half.
+  static BYTEGATE_INLINE std::int32_t pair_factors(std::int32_t z) {
+    return static_cast<std::int32_t>(static_cast<std::uint32_t>(127 - z) << 24 | static_cast<std::uint32_t>(z));
+  }
 };
 
 /// int8 rows by int8 weights, exact in int32, then floats by RowDequantizer.
@@ -183,7 +194,7 @@ struct QuantizedProduct {
   static constexpr int least_vectors = P::least_vectors;
 
   static BYTEGATE_INLINE const void* vectors(const PackedMatrix& rhs, std::size_t n) {
-    return static_cast<const char*>(rhs.data) + packed_index(layout_of<P>, rhs.k_groups, n, 0);
+    return static_cast<const char*>(rhs.data) + first_element(rhs, n, P::block_channels, P::kr);
   }
 
   template <int rows, int vectors, int of = vectors>
@@ -225,7 +236,7 @@ struct FloatProduct {
   static constexpr int least_vectors = 1;
 
   static BYTEGATE_INLINE const void* vectors(const PackedMatrix& rhs, std::size_t n) {
-    return static_cast<const float*>(rhs.data) + packed_index(panel_layout, rhs.k_groups, n, 0);
+    return static_cast<const float*>(rhs.data) + first_element(rhs, n, 4 * V::width, 1);
   }
 
   template <int rows, int vectors, int of = vectors>

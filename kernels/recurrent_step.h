@@ -209,24 +209,31 @@ __attribute__((noinline)) void step_block(const RecurrentStepArgs& a, const Step
 /// One row. While the CPU waits for the weights of a panel, it opens the unit of the panel before and closes the one
 /// before that.
 template <class Product, class Cell>
-void step_row(const RecurrentStepArgs& a, std::size_t row) {
+void step_row(const RecurrentStepArgs& args, std::size_t row) {
   using Isa = typename Product::Isa;
-  const PanelSweep sweep(a);
+  RecurrentStepArgs a = args;
+  a.lhs.data = static_cast<char*>(a.lhs.data) + row * a.lhs.stride;
+  a.lhs.scales += row;
+  a.input += row * a.input_stride;
+  a.state += row * a.state_stride;
+  a.h += row * a.h_stride;
+  const std::size_t count = a.panel_end - a.panel_begin, step = a.descending ? ~std::size_t{0} : 1;
   FetchAhead ahead;
   LaneRanges<Isa> range;
-  typename Isa::F gates[2][Cell::gates], opened[kHalfWay];
-  for (std::size_t i = 0; i < sweep.count + 2; ++i) {
-    if (i < sweep.count) {
-      step_gates<Product, Cell, 1>(a, row, sweep.panel(i), ahead, gates[i % 2]);
-    }
+  typename Isa::F gates[Cell::gates], opened[kHalfWay];
+  std::size_t panel = a.descending ? a.panel_end - 1 : a.panel_begin;
+  for (std::size_t i = 0; i < count + 2; ++i, panel += step) {
+    typename Isa::F next[Cell::gates];
+    if (i < count) step_gates<Product, Cell, 1>(a, 0, panel, ahead, next);
     if (i >= 2) {
-      const StepUnit<Isa> unit{row, sweep.panel(i - 2), &range};
+      const StepUnit<Isa> unit{0, panel - 2 * step, &range};
       store_h<Isa>(a, unit, Cell::template close<Isa>(opened, step_memory<Isa, Cell>(a, unit)));
     }
-    if (i >= 1 && i <= sweep.count) {
-      const StepUnit<Isa> unit{row, sweep.panel(i - 1), &range};
-      Cell::template open<Isa>(gates[(i - 1) % 2], step_memory<Isa, Cell>(a, unit), opened);
+    if (i >= 1 && i <= count) {
+      const StepUnit<Isa> unit{0, panel - step, &range};
+      Cell::template open<Isa>(gates, step_memory<Isa, Cell>(a, unit), opened);
     }
+    static_for<Cell::gates>([&]<int v>() BYTEGATE_LAMBDA { gates[v] = next[v]; });
   }
   if (a.ranges) a.ranges[row] = range.range();
 }

@@ -7,6 +7,8 @@ An object of a backend's ISA file (kernels_<backend>.cpp) defines its entry poin
 another object could define too: the linker could choose a weak symbol's code, which needs the backend's instructions,
 for the whole program. What a compiler leaves uninlined of xsimd is weak, in a namespace that carries the backend's
 name. Every other object is for any CPU: on x86-64 it holds no VEX or EVEX instruction.
+
+At -O3 no function of a backend leaves the upper halves of vector registers in use.
 """
 
 import json
@@ -22,6 +24,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 import backend_table  # noqa: E402
+import upper_halves  # noqa: E402
 
 BUILDS = [("g++", "-O0"), ("clang++", "-O0"), ("clang++", "-O3")]
 
@@ -142,9 +145,19 @@ def check_instructions(folder, objects, vector_backends, label):
         found = vector_instructions(path)
         if backend_of(path) in vector_backends:  # the search itself: it must find what is there
             expect(found, f"{label}: no vector instruction found in {backend_of(path)}, where there must be some")
+            if label.endswith("-O3"):
+                check_upper_halves(path, label)
             continue
         expect(not found, f"{label}: {path.relative_to(folder)} is for every x86-64 and holds {len(found)} VEX or EVEX "
                "instructions, such as: " + "; ".join(found[:3]))
+
+
+def check_upper_halves(path, label):
+    functions = upper_halves.functions(disassembly(path))
+    expect(len(functions) > 3, f"{label}: no functions found in {backend_of(path)}")
+    for name, instructions in functions.items():
+        wide = upper_halves.left_in_use(instructions)
+        expect(wide is None, f"{label}, backend {backend_of(path)}: {name} ends without vzeroupper after {wide}")
 
 
 def main():

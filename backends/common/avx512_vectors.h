@@ -39,7 +39,10 @@ struct Avx512Vectors : XsimdVectors<xs::avx512bw> {
   static BYTEGATE_INLINE __mmask16 first(std::size_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
   template <class Op>
   static BYTEGATE_INLINE float reduce(F v, const Op& op) {
-    const __m512i x = _mm512_castps_si512(v);
+    __m512i x = _mm512_castps_si512(v);
+    // In one of the first 16 registers. Others are not what g++ means by vzeroupper: it may put one in front of these
+    // instructions, after which they leave the upper halves in use, and the caller's SSE code slow.
+    asm("" : "+x"(x));
     const __m128i a = op(_mm512_castsi512_si128(x), _mm512_extracti32x4_epi32(x, 1));
     const __m128i b = op(_mm512_extracti32x4_epi32(x, 2), _mm512_extracti32x4_epi32(x, 3));
     __m128i y = op(a, b);

@@ -126,22 +126,16 @@ constexpr std::int64_t gate_row(std::uint32_t units, std::uint32_t gates, std::s
 /// How a packed matrix holds the sum s over k of a channel's weights, by which zero points z are corrected: z * s is
 /// subtracted from an accumulator.
 ///   plain   s
-///   pair    sum_pair(s), two 16-bit integers: a, the low half, and b with 256 * b - a = s. An accumulator begins with
-///           kPairStart * pair, and pair_factors(z) * pair is added to it: such a product, of the low halves plus that
-///           of the high ones, is one instruction
+///   pair    sum_pair(s), two 16-bit integers a and b with 256 * b - a = s. An accumulator begins with -127 * 256 * b,
+///           and z * a + 256 * (127 - z) * b is added to it: a product of 16-bit integers each, since 256 * z may be
+///           none
 enum class SumFormat : std::uint32_t { plain, pair };
 
-/// s is a sum of at most kMaxK weights of 8 bits.
+/// a in the low half, b in the high one. s is a sum of at most kMaxK weights of 8 bits.
 constexpr std::int32_t sum_pair(std::int32_t s) {
   const std::int32_t b = s >> 8, a = 256 * b - s;
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(b) << 16 | (static_cast<std::uint32_t>(a) & 0xffff));
 }
-/// z in the low half, and 256 * (127 - z) in the high one: 256 * z may not fit 16 bits. kPairStart is the difference.
-constexpr std::int32_t pair_factors(std::int32_t z) {
-  return static_cast<std::int32_t>(static_cast<std::uint32_t>(127 - z) << 24 | static_cast<std::uint32_t>(z));
-}
-/// 0 in the low half, and 256 * -127 in the high one.
-inline constexpr std::int32_t kPairStart = -127 * (1 << 24);
 
 // ------------------------------------------------------------------------------------------------------------------
 // Operands of the kernels.
