@@ -4,7 +4,7 @@
   scripts/mca.py [BUILD_DIR...]     default: build/release and build/aarch64
 
 The CPUs are those of `mca_cpus` in backends/*/backend.cmake. The loops are read from the compiled objects of the
-backends: of `gemm`, the loop with the most multiply-adds (many rows) and the one with the fewest a load (one row).
+backends: of `gemm_panels`, the loop with the most multiply-adds (many rows) and that with the fewest a load (one row).
 "limit" is what the product instructions of that loop would reach alone, if nothing depended on anything. llvm-mca
 assumes that every load hits the first cache. It comes from the system (llvm-mca-19) or is unpacked into build/llvm.
 """
@@ -51,7 +51,7 @@ def gemm_loops(objdump, path):
     for line in text.splitlines():
         if re.match(r"[0-9a-f]+ <", line):
             code = []
-            inside = "gemm" in line and "QuantizedProduct" in line
+            inside = "gemm_panels" in line and "QuantizedProduct" in line
             continue
         match = re.match(r"\s+([0-9a-f]+):\t(.*)", line)
         if not match or not inside:
