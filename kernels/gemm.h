@@ -94,20 +94,17 @@ __attribute__((noinline)) void gemm_cut_panel(const GemmArgs& args, std::size_t 
   a.out_stride = nr;
   a.panel_begin = panel;
   a.next_bytes = 0;
-  float* out = args.out + panel * nr;
-  const std::size_t scales = a.lhs.scales == nullptr ? 0 : at_once;
-  for (std::size_t row = 0; row < args.lhs.rows; row += at_once, out += at_once * args.out_stride) {
-    a.lhs.rows = args.lhs.rows - row < at_once ? args.lhs.rows - row : at_once;
+  for (std::size_t row = 0; row < args.lhs.rows; row += at_once) {
+    a.lhs = rows_from(args.lhs, row);
+    if (a.lhs.rows > at_once) a.lhs.rows = at_once;
     gemm_panels<Product>(a, panel + 1, reinterpret_cast<float*>(y));
     for (std::size_t r = 0; r < a.lhs.rows; ++r) {
       const typename Isa::F* from = y + 4 * r;
-      float* to = out + r * args.out_stride;
+      float* to = args.out + (row + r) * args.out_stride + panel * nr;
       std::size_t column = 0;
       for (; column + Isa::width <= columns; column += Isa::width) Isa::store(to + column, *from++);
       if (column < columns) Isa::store_first(to + column, *from, columns - column);
     }
-    a.lhs.data = static_cast<char*>(a.lhs.data) + at_once * a.lhs.stride;
-    a.lhs.scales += scales;
   }
 }
 

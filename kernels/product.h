@@ -42,6 +42,12 @@ BYTEGATE_INLINE typename P::I start_of(const PackedMatrix& rhs, std::size_t n) {
   return typename P::I(0);
 }
 
+/// The rows from `row` on. Of float kernels, rows have no scales.
+BYTEGATE_INLINE StagedRows rows_from(const StagedRows& lhs, std::size_t row) {
+  return {static_cast<char*>(lhs.data) + row * lhs.stride, lhs.stride, lhs.scales ? lhs.scales + row : nullptr,
+          lhs.rows - row};
+}
+
 /// packed_index of channel n and k = 0 in blocks of so many channels.
 BYTEGATE_INLINE std::size_t first_element(const PackedMatrix& rhs, std::size_t n, std::size_t block, std::size_t kr) {
   return (n / block * rhs.k_groups * block + n % block) * kr;

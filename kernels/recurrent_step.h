@@ -212,10 +212,9 @@ template <class Product, class Cell>
 void step_row(const RecurrentStepArgs& args, std::size_t row) {
   using Isa = typename Product::Isa;
   RecurrentStepArgs a = args;
-  a.lhs.data = static_cast<char*>(a.lhs.data) + row * a.lhs.stride;
-  a.lhs.scales += row;
+  a.lhs = rows_from(args.lhs, row);
   a.input += row * a.input_stride;
-  a.state += row * a.state_stride;
+  if constexpr (Cell::has_state) a.state += row * a.state_stride;
   a.h += row * a.h_stride;
   const std::size_t count = a.panel_end - a.panel_begin, step = a.descending ? ~std::size_t{0} : 1;
   FetchAhead ahead;
