@@ -46,11 +46,7 @@ BYTEGATE_INLINE void store_block(const GemmArgs& a, const std::int32_t* sums, st
     for (std::size_t row = own; row < end; ++row, out += a.out_stride) {
       const auto sum = start + Isa::load(sums + (row - begin) * (count * Isa::width) + v * Isa::width);
       const F y = Isa::max(floor, RowDequantizer<Isa>(a.lhs.scales[row]).value(sum, weight_sums, weight_scales, bias));
-      if (column + Isa::width <= a.n_out) {
-        Isa::store(out, y);
-      } else {
-        Isa::store_first(out, y, a.n_out - column);
-      }
+      store_at_most<Isa>(out, y, a.n_out - column);
     }
   });
 }

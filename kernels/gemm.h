@@ -64,11 +64,7 @@ __attribute__((noinline)) void gemm_vectors(const GemmArgs& args, std::size_t co
     const std::size_t left = a.n_out - n;
     FetchAhead ahead(weights, 0);
     const auto store = [&](float* row, std::size_t column, typename Isa::F y) BYTEGATE_LAMBDA {
-      if (column + Isa::width <= left) {
-        Isa::store(row + column, y);
-      } else if (column < left) {
-        Isa::store_first(row + column, y, left - column);
-      }
+      if (column < left) store_at_most<Isa>(row + column, y, left - column);
     };
     for (std::size_t row = 0; row < rows; row += height) {
       const std::size_t m = rows - row < height ? rows - height : row;

@@ -48,9 +48,14 @@ BYTEGATE_INLINE StagedRows rows_from(const StagedRows& lhs, std::size_t row) {
           lhs.rows - row};
 }
 
-/// packed_index of channel n and k = 0 in blocks of so many channels.
-BYTEGATE_INLINE std::size_t first_element(const PackedMatrix& rhs, std::size_t n, std::size_t block, std::size_t kr) {
-  return (n / block * rhs.k_groups * block + n % block) * kr;
+/// The first `left` lanes of v, or all of them.
+template <class Isa>
+BYTEGATE_INLINE void store_at_most(float* out, typename Isa::F v, std::size_t left) {
+  if (left >= Isa::width) {
+    Isa::store(out, v);
+  } else {
+    Isa::store_first(out, v, left);
+  }
 }
 
 /// Whether a tile keeps its weights in registers from row to row, beside its sums and an activation: g++ would load
@@ -200,7 +205,7 @@ struct QuantizedProduct {
   static constexpr int least_vectors = P::least_vectors;
 
   static BYTEGATE_INLINE const void* vectors(const PackedMatrix& rhs, std::size_t n) {
-    return static_cast<const char*>(rhs.data) + first_element(rhs, n, P::block_channels, P::kr);
+    return static_cast<const char*>(rhs.data) + packed_index(layout_of<P>, rhs.k_groups, n, 0);
   }
 
   template <int rows, int vectors, int of = vectors>
@@ -242,7 +247,7 @@ struct FloatProduct {
   static constexpr int least_vectors = 1;
 
   static BYTEGATE_INLINE const void* vectors(const PackedMatrix& rhs, std::size_t n) {
-    return static_cast<const float*>(rhs.data) + first_element(rhs, n, 4 * V::width, 1);
+    return static_cast<const float*>(rhs.data) + packed_index(panel_layout, rhs.k_groups, n, 0);
   }
 
   template <int rows, int vectors, int of = vectors>

@@ -46,14 +46,15 @@ class StepRanges {
 
 /// The panels of a step in the order that it takes them.
 struct PanelSweep {
-  std::size_t first, count, back;
+  std::size_t first, count, step;
 
   explicit BYTEGATE_INLINE PanelSweep(const RecurrentStepArgs& a)
       : first(a.descending ? a.panel_end - 1 : a.panel_begin),
         count(a.panel_end - a.panel_begin),
-        back(a.descending ? ~std::size_t{0} : 0) {}
+        step(a.descending ? ~std::size_t{0} : 1) {}
 
-  BYTEGATE_INLINE std::size_t panel(std::size_t i) const { return first + ((i ^ back) - back); }
+  /// A product: compilers advance what follows from it from one i to the next.
+  BYTEGATE_INLINE std::size_t panel(std::size_t i) const { return first + i * step; }
 };
 
 /// What is added to the sums of a gate. input: of the row and the panel's first gate; channel: the gate's first.
@@ -108,12 +109,7 @@ struct StepUnit {
 template <class Isa>
 BYTEGATE_INLINE void store_h(const RecurrentStepArgs& a, const StepUnit<Isa>& at, typename Isa::F h) {
   const std::size_t unit = at.panel * Isa::width;
-  float* out = a.h + at.row * a.h_stride + unit;
-  if (unit + Isa::width <= a.units) {
-    Isa::store(out, h);
-  } else {
-    Isa::store_first(out, h, a.units - unit);
-  }
+  store_at_most<Isa>(a.h + at.row * a.h_stride + unit, h, a.units - unit);
   at.range->take(h);
 }
 
@@ -216,20 +212,19 @@ void step_row(const RecurrentStepArgs& args, std::size_t row) {
   a.input += row * a.input_stride;
   if constexpr (Cell::has_state) a.state += row * a.state_stride;
   a.h += row * a.h_stride;
-  const std::size_t count = a.panel_end - a.panel_begin, step = a.descending ? ~std::size_t{0} : 1;
+  const PanelSweep sweep(a);
   FetchAhead ahead;
   LaneRanges<Isa> range;
   typename Isa::F gates[Cell::gates], opened[kHalfWay];
-  std::size_t panel = a.descending ? a.panel_end - 1 : a.panel_begin;
-  for (std::size_t i = 0; i < count + 2; ++i, panel += step) {
+  for (std::size_t i = 0; i < sweep.count + 2; ++i) {
     typename Isa::F next[Cell::gates];
-    if (i < count) step_gates<Product, Cell, 1>(a, 0, panel, ahead, next);
+    if (i < sweep.count) step_gates<Product, Cell, 1>(a, 0, sweep.panel(i), ahead, next);
     if (i >= 2) {
-      const StepUnit<Isa> unit{0, panel - 2 * step, &range};
+      const StepUnit<Isa> unit{0, sweep.panel(i - 2), &range};
       store_h<Isa>(a, unit, Cell::template close<Isa>(opened, step_memory<Isa, Cell>(a, unit)));
     }
-    if (i >= 1 && i <= count) {
-      const StepUnit<Isa> unit{0, panel - step, &range};
+    if (i >= 1 && i <= sweep.count) {
+      const StepUnit<Isa> unit{0, sweep.panel(i - 1), &range};
       Cell::template open<Isa>(gates, step_memory<Isa, Cell>(a, unit), opened);
     }
     static_for<Cell::gates>([&]<int v>() BYTEGATE_LAMBDA { gates[v] = next[v]; });

@@ -107,10 +107,10 @@ def disassembly(path):
         return output_of("objdump", "-d", "--no-show-raw-insn", str(merged))
 
 
-def vector_instructions(path):
+def vector_instructions(listing):
     """The instructions that need more than baseline x86-64."""
     found = []
-    for line in disassembly(path).splitlines():
+    for line in listing.splitlines():
         match = re.match(r"\s*[0-9a-f]+:\s+(.*)", line)
         if not match or not match[1].strip():
             continue
@@ -142,22 +142,23 @@ def check_objects(folder, label):
 def check_instructions(folder, objects, vector_backends, label):
     """Instructions beyond baseline x86-64 are in the ISA files of the backends that need them, and nowhere else."""
     for path in objects:
-        found = vector_instructions(path)
+        listing = disassembly(path)
+        found = vector_instructions(listing)
         if backend_of(path) in vector_backends:  # the search itself: it must find what is there
             expect(found, f"{label}: no vector instruction found in {backend_of(path)}, where there must be some")
             if label.endswith("-O3"):
-                check_upper_halves(path, label)
+                check_upper_halves(listing, f"{label}, backend {backend_of(path)}")
             continue
         expect(not found, f"{label}: {path.relative_to(folder)} is for every x86-64 and holds {len(found)} VEX or EVEX "
                "instructions, such as: " + "; ".join(found[:3]))
 
 
-def check_upper_halves(path, label):
-    functions = upper_halves.functions(disassembly(path))
-    expect(len(functions) > 3, f"{label}: no functions found in {backend_of(path)}")
+def check_upper_halves(listing, what):
+    functions = upper_halves.functions(listing)
+    expect(len(functions) > 3, f"{what}: no functions found")
     for name, instructions in functions.items():
         wide = upper_halves.left_in_use(instructions)
-        expect(wide is None, f"{label}, backend {backend_of(path)}: {name} ends without vzeroupper after {wide}")
+        expect(wide is None, f"{what}: {name} ends without vzeroupper after {wide}")
 
 
 def main():

@@ -68,8 +68,10 @@ constexpr std::size_t packed_size(const PackedLayout& layout, std::size_t n, std
   return padded_channels(layout, n) * k_groups(layout, k) * layout.kr;
 }
 
-/// Position of weight (n, k) in a packed matrix, in elements. groups = k_groups(layout, k of the matrix).
-constexpr std::size_t packed_index(const PackedLayout& layout, std::size_t groups, std::size_t n, std::size_t k) {
+/// Position of weight (n, k) in a packed matrix, in elements. groups = k_groups(layout, k of the matrix). Always
+/// inline: a backend that calls it leaves no copy with its instructions for others to link.
+[[gnu::always_inline]] constexpr std::size_t packed_index(const PackedLayout& layout, std::size_t groups, std::size_t n,
+                                                          std::size_t k) {
   const std::size_t block = n / layout.block_channels, channel = n % layout.block_channels;
   return ((block * groups + k / layout.kr) * layout.block_channels + channel) * layout.kr + k % layout.kr;
 }
