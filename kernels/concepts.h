@@ -13,6 +13,17 @@
 
 namespace bytegate::kernels {
 
+/// Of vectors of several lanes:
+///   swap_neighbours          lanes 1, 0, 3, 2, ...
+///   alternate(even, odd)     lanes 0, 2, ... of the floats, lanes 1, 3, ... of the bits of the integers
+///   to_int                   of floats that fit, rounded half to even
+template <class V>
+concept LanesOrOne = V::width == 1 || requires(typename V::F f, typename V::I i) {
+  { V::swap_neighbours(f) } -> std::same_as<typename V::F>;
+  { V::alternate(f, i) } -> std::same_as<typename V::F>;
+  { V::to_int(f) } -> std::same_as<typename V::I>;
+};
+
 /// Vectors of `width` lanes: F of float, I of int32, each with + * (F also - /) and a constructor from one value for
 /// all lanes.
 ///   load, store              of any alignment
@@ -29,8 +40,8 @@ namespace bytegate::kernels {
 ///   registers                how many vectors the CPU's registers hold
 ///   float_mr                 rows of a tile of the float product
 template <class V>
-concept VectorIsa = requires(typename V::F f, typename V::I i, const float* in, float* out,
-                             const std::int32_t* integers, std::size_t n) {
+concept VectorIsa = LanesOrOne<V> && requires(typename V::F f, typename V::I i, const float* in, float* out,
+                                              const std::int32_t* integers, std::size_t n) {
   { V::width + V::registers + V::float_mr } -> std::convertible_to<std::uint32_t>;
   { f + f } -> std::convertible_to<typename V::F>;
   { f - f } -> std::convertible_to<typename V::F>;

@@ -39,6 +39,12 @@ class RangeOfRow {
   }
   BYTEGATE_INLINE void take_tail(std::size_t i, std::size_t rest) { chains_[1].take(Isa::load_first(row_ + i, rest)); }
 
+  BYTEGATE_INLINE void take_row(std::size_t n) {
+    for_each_vector<Isa>(
+        n, [&]<int count>(std::size_t i) BYTEGATE_LAMBDA { take<count>(i); },
+        [&](std::size_t i, std::size_t rest) BYTEGATE_LAMBDA { take_tail(i, rest); });
+  }
+
   BYTEGATE_INLINE RowRange range() {
     chains_[0].take(chains_[1]);
     return chains_[0].range();
@@ -50,11 +56,9 @@ class RangeOfRow {
 };
 
 template <VectorIsa Isa>
-BYTEGATE_INLINE RowRange find_range(const float* x, std::size_t n) {
+__attribute__((noinline)) RowRange find_range(const float* x, std::size_t n) {
   RangeOfRow<Isa> range(x);
-  for_each_vector<Isa>(
-      n, [&]<int count>(std::size_t i) BYTEGATE_LAMBDA { range.template take<count>(i); },
-      [&](std::size_t i, std::size_t rest) BYTEGATE_LAMBDA { range.take_tail(i, rest); });
+  range.take_row(n);
   return range.range();
 }
 
@@ -63,31 +67,30 @@ void find_ranges(const FloatRows* x, RowRange* ranges) {
   for (std::size_t r = 0; r < x->rows; ++r) ranges[r] = find_range<Isa>(x->data + r * x->stride, x->cols);
 }
 
-struct RowQuantizer {
-  RowScale scale;
-  float inverse;
-};
+/// A float, its unit being 1, to whose sums with |v| < 2^22 the CPU rounds half to even.
+constexpr float kRoundingShift = 12582912.0f;  // 1.5 * 2^23
 
-/// Round half to even; exact for |v| < 2^22 in the default rounding mode.
+/// In the default rounding mode.
 template <VectorIsa Isa>
 BYTEGATE_INLINE float round_half_even(float v) {
-  constexpr float shift = 12582912.0f;  // 1.5 * 2^23: the sum has a unit of 1
-  return (v + shift) - shift;
+  return (v + kRoundingShift) - kRoundingShift;
 }
 
-/// scale = (hi - lo) / 255 and its inverse. Computed from (hi - lo) / 2, which cannot overflow, and at least what makes
-/// the inverse finite. Scale and inverse are independent, so the two divisions overlap. zero_point = -lo / scale,
-/// rounded. A row of zeros has scale 1: its sums are 0 whatever the scale, and the product of the smallest scale and a
-/// weight's would be subnormal, which many CPUs multiply slowly.
+/// Of the difference of a range: the least whose scale has a finite inverse.
+constexpr float kLeastHalf = 127.5f * FLT_MIN;
+
+/// The scale of a row, (hi - lo) / 255, the zero point, -lo / scale rounded, and the inverse of the scale. Computed
+/// from (hi - lo) / 2, which cannot overflow, and at least what makes the inverse finite. A row of zeros has scale 1:
+/// its sums are 0 whatever the scale, and the product of the smallest scale and a weight's would be subnormal, which
+/// many CPUs multiply slowly.
 template <VectorIsa Isa>
-BYTEGATE_INLINE RowQuantizer quantizer_of(RowRange range) {
-  if (!(range.lo <= 0.0f)) return {{__builtin_nanf(""), 0}, 0.0f};
-  if (range.lo == range.hi) return {{1.0f, 0}, 1.0f};
+BYTEGATE_INLINE RowScale scale_of(RowRange range, float& inverse) {
   float half = 0.5f * range.hi - 0.5f * range.lo;
-  if (half < 127.5f * FLT_MIN) half = 127.5f * FLT_MIN;
-  const float inverse = 127.5f / half;
+  if (half < kLeastHalf) half = kLeastHalf;
+  inverse = 127.5f / half;
   const float zero_point = round_half_even<Isa>(-range.lo * inverse);
-  return {{half * (1.0f / 127.5f), static_cast<std::int32_t>(zero_point > 255.0f ? 255.0f : zero_point)}, inverse};
+  return {range.lo == range.hi ? 1.0f : half * (1.0f / 127.5f),
+          range.lo <= 0.0f ? static_cast<std::int32_t>(zero_point > 255.0f ? 255.0f : zero_point) : 0};
 }
 
 /// x * inverse within -256..256, NaN as -256: outside of it q is 0 or 255 whatever the zero point, and what
@@ -121,11 +124,11 @@ struct NoRange {
 /// beside: the range of another row of as many columns. Maxima and packing wait for different ports of a CPU, so that
 /// both take little longer than one.
 template <Int8Product Isa, bool fixed, class Range>
-BYTEGATE_INLINE void quantize_row(const float* x, std::size_t cols, const RowQuantizer& quantizer, std::uint8_t* q,
-                                  Range& beside) {
+BYTEGATE_INLINE void quantize_row(const float* x, std::size_t cols, float inverse_scale, std::int32_t zero,
+                                  std::uint8_t* q, Range& beside) {
   using F = typename Isa::F;
-  const auto inverse = F(quantizer.inverse);
-  const auto zero_point = typename Isa::I(quantizer.scale.zero_point);
+  const auto inverse = F(inverse_scale);
+  const auto zero_point = typename Isa::I(zero);
   const auto scaled = [&](F v) BYTEGATE_LAMBDA {
     v = v * inverse;
     if constexpr (fixed) v = saturated<Isa>(v);
@@ -146,46 +149,119 @@ BYTEGATE_INLINE void quantize_row(const float* x, std::size_t cols, const RowQua
       });
 }
 
-/// Rows of more columns than this would not stay in L1 until the second next row is written.
-constexpr std::size_t kLongRow = 2048;
+/// A row of that scale and its inverse. q is 0 where the scale is NaN: the row's outputs are all NaN whatever it is.
+template <Int8Product Isa, bool fixed>
+__attribute__((noinline)) void quantize_scaled(const float* x, std::size_t cols, const RowScale& scale, float inverse,
+                                               std::uint8_t* q) {
+  NoRange none;
+  if (scale.scale == scale.scale) return quantize_row<Isa, fixed>(x, cols, inverse, scale.zero_point, q, none);
+  std::memset(q, 0, cols * Isa::lhs_size);
+}
+
+/// Rows whose scales are computed at once, at most: each is a chain of operations that wait for the one before.
+constexpr std::size_t kScaledRows = 16;
+
+/// Of so many rows the scales, and their inverses in every other place of `inverses`.
+template <VectorIsa Isa>
+__attribute__((noinline)) void find_scales(const RowRange* ranges, std::size_t rows, RowScale* scales,
+                                           float* inverses) {
+  std::size_t vectors = 0;
+  if constexpr (Isa::width > 1) {  // scale_of on lanes of lo and hi
+    using F = typename Isa::F;
+    constexpr std::size_t half_width = Isa::width / 2;
+    vectors = rows / half_width;
+    for (std::size_t i = 0; i < vectors; ++i) {
+      const F lo_hi = Isa::load(&ranges[i * half_width].lo), hi_lo = Isa::swap_neighbours(lo_hi);
+      const F difference = F(0.5f) * hi_lo - F(0.5f) * lo_hi;
+      const F half = Isa::max(F(kLeastHalf), Isa::max(F(0.0f) - difference, difference));
+      const F inverse = F(127.5f) / half, zero_point = (F(0.0f) - hi_lo) * inverse;
+      const F rounded = Isa::min(F(255.0f), (zero_point + F(kRoundingShift)) - F(kRoundingShift));
+      Isa::store(&scales[i * half_width].scale, Isa::alternate(half * F(1.0f / 127.5f), Isa::to_int(rounded)));
+      Isa::store(inverses + i * Isa::width, inverse);
+    }
+  }
+  for (std::size_t r = 0; r < rows; ++r) {
+    // Beyond the vectors; rows of zeros and with NaN, of which they know nothing.
+    if (r >= vectors * (Isa::width / 2) || !(scales[r].scale > 2 * FLT_MIN)) {
+      scales[r] = scale_of<Isa>(ranges[r], inverses[2 * r]);
+    }
+    asm volatile("");  // compilers would make kilobytes of it
+  }
+}
+
+/// Rows of these ranges.
+template <Int8Product Isa>
+__attribute__((noinline)) void quantize_ranged(const FloatRows& x, const RowRange* ranges, RowScale* scales,
+                                               std::uint8_t* q, std::size_t stride) {
+  const float* row = x.data;
+  float inverses[2 * kScaledRows];
+  for (std::size_t left = x.rows; left > 0;) {
+    const std::size_t count = left < kScaledRows ? left : kScaledRows;
+    find_scales<Isa>(ranges, count, scales, inverses);
+    for (std::size_t i = 0; i < count; ++i, row += x.stride, q += stride) {
+      quantize_scaled<Isa, false>(row, x.cols, scales[i], inverses[2 * i], q);
+    }
+    ranges += count;
+    scales += count;
+    left -= count;
+  }
+}
+
+/// Rows whose ranges are to be found: those of a block of rows while the block before is quantized, row beside row.
+template <Int8Product Isa>
+__attribute__((noinline)) void quantize_unranged(const FloatRows& x, RowScale* scales, std::uint8_t* q,
+                                                 std::size_t stride) {
+  constexpr std::size_t in_l1 = 2048;  // floats of a block that stay there until they are read again
+  std::size_t block = kScaledRows, left = x.rows;
+  while (block > 2 && 2 * block > left) block /= 2;
+  while (block > 1 && block * x.cols > in_l1) block /= 2;
+  const float* row = x.data;
+  RowRange ranges[kScaledRows];
+  float inverses[2 * kScaledRows];
+  for (std::size_t i = 0; i < block; ++i) ranges[i] = find_range<Isa>(row + i * x.stride, x.cols);
+  while (left > 0) {
+    const std::size_t count = left < block ? left : block, later = left - count, beside = later < count ? later : count;
+    find_scales<Isa>(ranges, count, scales, inverses);
+    for (std::size_t i = 0; i < count; ++i, row += x.stride, q += stride) {
+      if (i < beside) {
+        const float* next = row + block * x.stride;
+        if constexpr (Isa::width > 1) {  // compilers vectorize plain loops, but not both in one
+          if (scales[i].scale == scales[i].scale) {
+            RangeOfRow<Isa> range(next);
+            quantize_row<Isa, false>(row, x.cols, inverses[2 * i], scales[i].zero_point, q, range);
+            ranges[i] = range.range();
+            continue;
+          }
+        }
+        ranges[i] = find_range<Isa>(next, x.cols);
+      }
+      quantize_scaled<Isa, false>(row, x.cols, scales[i], inverses[2 * i], q);
+    }
+    scales += count;
+    left = later;
+  }
+}
 
 template <Int8Product Isa>
 void quantize_rows(const FloatRows* x, const RowRange* ranges, const RowScale* fixed_scale, float fixed_inverse,
                    StagedRows* out) {
-  const FloatRows in = *x;
-  const auto row = [&](std::size_t r) BYTEGATE_LAMBDA { return in.data + r * in.stride; };
-  const auto quantizer = [&](std::size_t r) BYTEGATE_LAMBDA {
-    if (fixed_scale) return RowQuantizer{*fixed_scale, fixed_inverse};
-    return quantizer_of<Isa>(ranges ? ranges[r] : find_range<Isa>(row(r), in.cols));
-  };
-  // Quantizers are computed one or two rows ahead: their reductions and divisions, each of which waits for the one
-  // before, then overlap with the row that is written meanwhile.
-  const std::size_t ahead = in.cols > kLongRow ? 1 : 2;
-  RowQuantizer next[2] = {};
-  for (std::size_t r = 0; r < ahead && r < in.rows; ++r) next[r] = quantizer(r);
-  for (std::size_t r = 0; r < in.rows; ++r) {
-    const RowQuantizer current = next[r % 2];
-    const std::size_t later = r + ahead;
-    const bool is_finite = current.scale.scale == current.scale.scale;
-    auto* q = static_cast<std::uint8_t*>(out->data) + r * out->stride;
-    out->scales[r] = current.scale;
-    if constexpr (Isa::width > 1) {  // compilers vectorize plain loops, but not both in one
-      if (is_finite && later < in.rows && !ranges && !fixed_scale) {
-        RangeOfRow<Isa> range(row(later));
-        quantize_row<Isa, false>(row(r), in.cols, current, q, range);
-        next[later % 2] = quantizer_of<Isa>(range.range());
-        continue;
-      }
+  auto* q = static_cast<std::uint8_t*>(out->data);
+  if (fixed_scale) {
+    for (std::size_t r = 0; r < x->rows; ++r) {
+      out->scales[r] = *fixed_scale;
+      quantize_scaled<Isa, true>(x->data + r * x->stride, x->cols, *fixed_scale, fixed_inverse, q + r * out->stride);
     }
-    if (later < in.rows) next[later % 2] = quantizer(later);
-    NoRange none;
-    if (!is_finite) {
-      std::memset(q, 0, in.cols * Isa::lhs_size);  // the row's outputs are all NaN whatever q is
-    } else if (fixed_scale) {
-      quantize_row<Isa, true>(row(r), in.cols, current, q, none);
-    } else {
-      quantize_row<Isa, false>(row(r), in.cols, current, q, none);
+  } else if (ranges ? x->rows < 4 : x->rows < 2) {
+    for (std::size_t r = 0; r < x->rows; ++r) {
+      const float* row = x->data + r * x->stride;
+      float inverse;
+      out->scales[r] = scale_of<Isa>(ranges ? ranges[r] : find_range<Isa>(row, x->cols), inverse);
+      quantize_scaled<Isa, false>(row, x->cols, out->scales[r], inverse, q + r * out->stride);
     }
+  } else if (ranges) {
+    quantize_ranged<Isa>(*x, ranges, out->scales, q, out->stride);
+  } else {
+    quantize_unranged<Isa>(*x, out->scales, q, out->stride);
   }
 }
 

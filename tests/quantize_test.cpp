@@ -115,45 +115,44 @@ TEST_P(QuantizeTest, RangeOfABadRow) {
   }
 }
 
-// A bad row between others changes nothing in them, and the kernel looks at a row while it writes another.
-TEST_P(QuantizeTest, BadRowsBetweenOthers) {
+// Rows together, of all kinds and not finite ones in any order: kernels compute the scales of several at once, and look
+// at a row while they write another. A range that the caller passes yields the same as one that the kernel finds.
+TEST_P(QuantizeTest, RowsTogether) {
   Random random(9);
   const Kernels& kernels = *backend().kernels->int8;
-  for (std::size_t k : {1u, 16u, 67u, 150u}) {
-    for (std::size_t bad = 0; bad < 4; ++bad) {
-      Tensor x = random_tensor({4, static_cast<std::int64_t>(k)}, random);
-      x.data[bad * k + k / 2] = std::numeric_limits<float>::quiet_NaN();
-      Staging together(kernels, 4, k);
-      together.stage(x.data.data(), k);
-      for (std::size_t r = 0; r < 4; ++r) {
-        if (r == bad) {
-          EXPECT_TRUE(std::isnan(together.scale(r).scale));
-          continue;
+  for (std::size_t k : {1u, 16u, 67u, 150u, 1100u}) {
+    std::vector<std::vector<float>> kinds = sample_rows(k, random);
+    kinds.push_back(kinds[0]);
+    kinds.back()[k / 2] = std::numeric_limits<float>::quiet_NaN();
+    std::vector<oracle::QuantizedRow> expected;
+    for (const auto& kind : kinds) expected.push_back(oracle::quantize_row(kind));
+    for (std::size_t count : {1u, 2u, 3u, 4u, 5u, 7u, 8u, 9u, 15u, 16u, 17u, 24u, 31u, 32u, 33u, 50u}) {
+      std::vector<std::size_t> kind_of;
+      std::vector<float> x;
+      for (std::size_t r = 0; r < count; ++r) {
+        kind_of.push_back(static_cast<std::size_t>(random.integer(0, static_cast<std::int64_t>(kinds.size()) - 1)));
+        x.insert(x.end(), kinds[kind_of[r]].begin(), kinds[kind_of[r]].end());
+      }
+      const FloatRows rows{x.data(), k, count, k};
+      std::vector<RowRange> ranges(count);
+      kernels.find_ranges(&rows, ranges.data());
+      for (bool known : {false, true}) {
+        Staging staging(kernels, count, k);
+        StagedRows out = staging.rows();
+        kernels.stage_rows(&rows, known ? ranges.data() : nullptr, nullptr, 0.0f, &out);
+        for (std::size_t r = 0; r < count; ++r) {
+          SCOPED_TRACE(::testing::Message() << "k " << k << " row " << r << " of " << count << ", known " << known);
+          const oracle::QuantizedRow& row = expected[kind_of[r]];
+          if (std::isnan(row.scale)) {
+            ASSERT_TRUE(std::isnan(staging.scale(r).scale));
+            continue;
+          }
+          ASSERT_EQ(staging.scale(r).scale, row.scale);
+          ASSERT_EQ(staging.scale(r).zero_point, row.zero_point);
+          ASSERT_EQ(staging.quantized(r), row.q);
         }
-        Staging alone(kernels, 1, k);
-        alone.stage(x.data.data() + r * k, k);
-        EXPECT_EQ(together.scale(r).scale, alone.scale(0).scale);
-        EXPECT_EQ(together.quantized(r), alone.quantized(0));
       }
     }
-  }
-}
-
-// A range that the caller passes yields the same as one that the kernel finds.
-TEST_P(QuantizeTest, KnownRanges) {
-  Random random(3);
-  const Kernels& kernels = *backend().kernels->int8;
-  const Tensor x = random_tensor({9, 43}, random);
-  std::vector<RowRange> ranges(9);
-  const FloatRows rows{x.data.data(), 43, 9, 43};
-  kernels.find_ranges(&rows, ranges.data());
-  Staging found(kernels, 9, 43), known(kernels, 9, 43);
-  found.stage(x.data.data(), 43);
-  StagedRows out = known.rows();
-  kernels.stage_rows(&rows, ranges.data(), nullptr, 0.0f, &out);
-  for (std::size_t r = 0; r < 9; ++r) {
-    EXPECT_EQ(found.scale(r).scale, known.scale(r).scale);
-    EXPECT_EQ(found.quantized(r), known.quantized(r));
   }
 }
 

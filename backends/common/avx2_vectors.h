@@ -19,6 +19,9 @@ struct Avx2Vectors : XsimdVectors<xs::fma3<xs::avx2>> {
   static BYTEGATE_INLINE F load_first(const float* p, std::size_t n) { return _mm256_maskload_ps(p, first(n)); }
   static BYTEGATE_INLINE void store_first(float* p, F v, std::size_t n) { _mm256_maskstore_ps(p, first(n), v); }
 
+  static BYTEGATE_INLINE F swap_neighbours(F v) { return _mm256_permute_ps(v, 0xb1); }
+  static BYTEGATE_INLINE F alternate(F even, I odd) { return _mm256_blend_ps(even, _mm256_castsi256_ps(odd), 0xaa); }
+
   // xsimd reduces by sums only.
   static BYTEGATE_INLINE float reduce_max_as_signed(F v) {
     return reduce(v, [](__m128i a, __m128i b) BYTEGATE_LAMBDA { return _mm_max_epi32(a, b); });

@@ -18,6 +18,11 @@ struct Avx512Vectors : XsimdVectors<xs::avx512bw> {
   static BYTEGATE_INLINE F load_first(const float* p, std::size_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
   static BYTEGATE_INLINE void store_first(float* p, F v, std::size_t n) { _mm512_mask_storeu_ps(p, first(n), v); }
 
+  static BYTEGATE_INLINE F swap_neighbours(F v) { return _mm512_permute_ps(v, 0xb1); }
+  static BYTEGATE_INLINE F alternate(F even, I odd) {
+    return _mm512_mask_blend_ps(0xaaaa, even, _mm512_castsi512_ps(odd));
+  }
+
   /// xsimd's is a product and a sum.
   static BYTEGATE_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
 

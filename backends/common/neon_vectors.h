@@ -48,6 +48,11 @@ struct NeonVectors : XsimdVectors<xs::neon64> {
     if (n > 2) p[2] = vgetq_lane_f32(v, 2);
   }
 
+  static BYTEGATE_INLINE F swap_neighbours(F v) { return vrev64q_f32(v); }
+  static BYTEGATE_INLINE F alternate(F even, I odd) {
+    return vbslq_f32(vreinterpretq_u32_u64(vdupq_n_u64(0xffffffff00000000u)), vreinterpretq_f32_s32(odd), even);
+  }
+
   // Compare and select: xsimd has fmin and fmax, which treat NaN and signed zeros differently from the other backends.
   static BYTEGATE_INLINE F min(F a, F b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
   static BYTEGATE_INLINE F max(F a, F b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
