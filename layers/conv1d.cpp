@@ -5,6 +5,7 @@
 #include "layers/conv/depthwise.h"
 #include "layers/conv/rows.h"
 #include "layers/core/checks.h"
+#include "layers/core/share.h"
 #include "layers/kinds.h"
 
 namespace bytegate {
@@ -31,10 +32,9 @@ class Conv1dCore {
     const bool fits = weight.rows() == c.out_channels && weight.cols() == cols;
     check_shape(fits, "Conv1d: the weight", Shape{weight.rows(), weight.cols()}, Shape{c.out_channels, cols});
     if (c.groups > 1)
-      depthwise = std::make_shared<const Depthwise>(weight, bias, how, on);
+      depthwise = share<Depthwise>(weight, bias, how, on);
     else
-      dense = std::make_shared<const RowProduct>("Conv1d", weight.with_rows_transposed(c.in_channels), bias, how, false,
-                                                 on);
+      dense = share<RowProduct>("Conv1d", weight.with_rows_transposed(c.in_channels), bias, how, false, on);
   }
   /// That of the other layout; rows are the same in both.
   Conv1dCore(const Conv1dCore& core, bool channels_last)
@@ -181,7 +181,7 @@ Conv1d::Conv1d(const Conv1dConfig& config, ConstTensorView weight, ConstTensorVi
 
 Conv1d::Conv1d(const Conv1dConfig& config, const Weight& weight, ConstTensorView bias, const Scheme& scheme,
                const Backend* backend)
-    : core_(std::make_shared<const detail::Conv1dCore>(config, weight, bias, scheme, backend)) {}
+    : core_(detail::share<detail::Conv1dCore>(config, weight, bias, scheme, backend)) {}
 
 Conv1d Conv1d::from_float(const Conv1d& conv, const Scheme& scheme, const Backend* backend) {
   if (conv.quantized())
@@ -192,7 +192,7 @@ Conv1d Conv1d::from_float(const Conv1d& conv, const Scheme& scheme, const Backen
 }
 
 Conv1d Conv1d::in_layout(bool channels_last) const {
-  return Conv1d(std::make_shared<const detail::Conv1dCore>(*core_, channels_last));
+  return Conv1d(detail::share<detail::Conv1dCore>(*core_, channels_last));
 }
 
 LayerPtr Conv1d::quantize_dynamic(const Scheme& scheme, const Backend* backend) const {

@@ -5,6 +5,7 @@
 
 #include "layers/core/checks.h"
 #include "layers/core/float_environment.h"
+#include "layers/core/share.h"
 #include "layers/kinds.h"
 #include "layers/quant/row_pieces.h"
 
@@ -63,8 +64,7 @@ struct EmbeddingCore {
 
 }  // namespace detail
 
-[[gnu::cold]] Embedding::Embedding(const Weight& weight)
-    : core_(std::make_shared<const detail::EmbeddingCore>(weight)) {}
+[[gnu::cold]] Embedding::Embedding(const Weight& weight) : core_(detail::share<detail::EmbeddingCore>(weight)) {}
 
 [[gnu::cold]] Embedding Embedding::from_float(const Embedding& embedding) {
   if (embedding.quantized())

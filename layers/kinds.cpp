@@ -5,6 +5,7 @@
 #include <array>
 
 #include "layers/core/float_environment.h"
+#include "layers/core/share.h"
 
 namespace bytegate {
 namespace detail {
@@ -19,7 +20,7 @@ void check_lone_matrix(const LayerSource& source, std::int64_t rows, std::int64_
   }
 }
 
-LayerPtr own(const Layer* layer) { return LayerPtr(layer); }
+LayerPtr own(const Layer* layer) { return {own(layer, destroy<Layer>), layer}; }
 
 std::string qscheme(const Scheme& scheme) {
   return scheme.per_channel() ? "per_channel_symmetric" : "per_tensor_symmetric";

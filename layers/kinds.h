@@ -41,7 +41,7 @@ LayerOutline outline_gru_cell(LayerSource& source);
 LayerOutline outline_rnn_cell(LayerSource& source);
 LayerOutline outline_embedding(LayerSource& source);
 
-/// Takes a new layer. One function for all layers, where std::make_shared would be compiled for each.
+/// Takes a new layer.
 LayerPtr own(const Layer* layer);
 
 /// The printed form of a layer that `describe` tells about: "LSTM(80, 256)".

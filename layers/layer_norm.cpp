@@ -4,6 +4,7 @@
 
 #include "layers/core/functions.h"
 #include "layers/core/rows.h"
+#include "layers/core/share.h"
 #include "layers/kinds.h"
 
 namespace bytegate {
@@ -39,7 +40,7 @@ LayerNorm::LayerNorm(std::int64_t normalized_shape, ConstTensorView weight, Cons
     throw_error(ErrorCode::invalid_argument, {"LayerNorm: eps is ", eps, "; a finite number of 0 or more is accepted"});
   if (bias.data && !weight.data)
     throw_error(ErrorCode::invalid_argument, {"LayerNorm: a bias without a weight is not accepted"});
-  core_ = std::make_shared<const detail::LayerNormCore>(detail::LayerNormCore{
+  core_ = detail::share<detail::LayerNormCore>(detail::LayerNormCore{
       normalized_shape, eps, detail::copy_affine(weight, normalized_shape, "LayerNorm: the weight"),
       detail::copy_affine(bias, normalized_shape, "LayerNorm: the bias")});
 }

@@ -1,6 +1,7 @@
 #include <bytegate/layers.h>
 
 #include "layers/core/checks.h"
+#include "layers/core/share.h"
 #include "layers/kinds.h"
 #include "layers/quant/row_product.h"
 
@@ -67,7 +68,7 @@ namespace {
 
 [[gnu::cold]] std::shared_ptr<const LinearCore> make_core(const Weight& weight, ConstTensorView bias,
                                                           const Scheme& scheme, bool relu, const Backend* backend) {
-  return std::make_shared<const LinearCore>("Linear", weight, bias, scheme, relu, backend);
+  return share<LinearCore>("Linear", weight, bias, scheme, relu, backend);
 }
 
 [[gnu::cold]] Weight view_weight(ConstTensorView weight) {

@@ -19,6 +19,7 @@ set(cold
   recurrent_layer.cpp
   scheme.cpp
   sequential.cpp
+  share.cpp
   softmax.cpp
   tensor.cpp
   version.cpp

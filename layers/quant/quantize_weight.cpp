@@ -9,6 +9,7 @@
 
 #include "layers/core/checks.h"
 #include "layers/core/float_environment.h"
+#include "layers/core/share.h"
 #include "layers/quant/row_pieces.h"
 
 namespace bytegate {
@@ -61,7 +62,7 @@ float scale_of(float max, const Scheme& scheme) {
   if (floats.quantized())
     detail::throw_error(ErrorCode::invalid_argument, {"Weight::quantizing: the weight is int8 already"});
   const auto cols = static_cast<std::size_t>(floats.cols());
-  const auto scales = std::make_shared<std::vector<float>>();
+  const auto scales = detail::share<std::vector<float>>();
   if (scheme.per_channel()) {
     scales->resize(static_cast<std::size_t>(floats.rows()));
   } else {

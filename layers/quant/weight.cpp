@@ -6,6 +6,7 @@
 
 #include "layers/core/checks.h"
 #include "layers/core/float_environment.h"
+#include "layers/core/share.h"
 #include "layers/quant/row_pieces.h"
 
 namespace bytegate {
@@ -16,7 +17,7 @@ void check_matrix(const Shape& shape) { detail::check_shape(shape.rank() == 2, "
 }  // namespace
 
 std::shared_ptr<const std::vector<float>> Weight::no_scales() {
-  static const auto none = std::make_shared<const std::vector<float>>();
+  static const auto none = detail::share<std::vector<float>>();
   return none;
 }
 
@@ -30,7 +31,7 @@ Weight::~Weight() = default;
 Weight::Weight(Tensor weight) : Weight() {
   if (weight.data.empty() && weight.shape.rank() == 0) return;
   check_matrix(weight.shape);
-  const auto owned = std::make_shared<const Tensor>(std::move(weight));
+  const auto owned = detail::share<Tensor>(std::move(weight));
   const ConstTensorView view = owned->view();
   rows_ = view.shape[0];
   cols_ = view.shape[1];
@@ -42,8 +43,8 @@ Weight::Weight(QuantizedWeight weight) : Weight() {
   rows_ = weight.rows;
   cols_ = weight.cols;
   detail::check_quantized(weight, "the weight");
-  scales_ = std::make_shared<const std::vector<float>>(std::move(weight.scales));
-  const auto owned = std::make_shared<const std::vector<std::int8_t>>(std::move(weight.data));
+  scales_ = detail::share<std::vector<float>>(std::move(weight.scales));
+  const auto owned = detail::share<std::vector<std::int8_t>>(std::move(weight.data));
   int8s_ = detail::rows_in_memory(owned->data(), cols_, owned);
 }
 
@@ -51,10 +52,7 @@ Weight::Weight(std::int64_t rows, std::int64_t cols, FloatReader read)
     : rows_(rows), cols_(cols), scales_(no_scales()), floats_(std::move(read)) {}
 
 Weight::Weight(std::int64_t rows, std::int64_t cols, std::vector<float> scales, Int8Reader read)
-    : rows_(rows),
-      cols_(cols),
-      scales_(std::make_shared<const std::vector<float>>(std::move(scales))),
-      int8s_(std::move(read)) {
+    : rows_(rows), cols_(cols), scales_(detail::share<std::vector<float>>(std::move(scales))), int8s_(std::move(read)) {
   detail::check_scales(*scales_, rows, "the weight");
 }
 

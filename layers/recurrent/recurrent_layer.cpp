@@ -3,6 +3,7 @@
 #include <array>
 
 #include "layers/core/checks.h"
+#include "layers/core/share.h"
 #include "layers/kinds.h"
 #include "layers/recurrent/recurrent_core.h"
 
@@ -14,7 +15,7 @@ using detail::RecurrentKind;
 RecurrentLayer::RecurrentLayer(const RecurrentKind& kind, const RecurrentConfig& config,
                                const std::vector<RecurrentWeights>& cells, const std::optional<Scheme>& scheme,
                                const Backend* backend)
-    : core_(std::make_shared<const detail::RecurrentCore>(kind, config, cells, scheme, backend)) {}
+    : core_(detail::share<detail::RecurrentCore>(kind, config, cells, scheme, backend)) {}
 
 RecurrentLayer::Core RecurrentLayer::quantized_core(const Scheme& scheme, const Backend* on) const {
   const RecurrentKind& kind = core_->kind();
@@ -27,7 +28,7 @@ RecurrentLayer::Core RecurrentLayer::quantized_core(const Scheme& scheme, const 
     cell.weight_hh = Weight::quantizing(cell.weight_hh, scheme);
     if (!cell.weight_hr.empty()) cell.weight_hr = Weight::quantizing(cell.weight_hr, scheme);
   }
-  return std::make_shared<const detail::RecurrentCore>(kind, config(), all, scheme, on ? on : &backend());
+  return detail::share<detail::RecurrentCore>(kind, config(), all, scheme, on ? on : &backend());
 }
 
 LayerPtr RecurrentLayer::quantize_dynamic(const Scheme& scheme, const Backend* backend) const {
@@ -242,7 +243,7 @@ LayerPtr detail::read_recurrent(const RecurrentKind& kind, LayerSource& source) 
   const RecurrentConfig config = read_config(kind, source);
   const std::vector<RecurrentWeights> cells = read_cells(kind, source, config);
   const Scheme scheme = cells[0].weight_ih.quantized() ? source.scheme() : Scheme();
-  return kind.wrap(std::make_shared<const RecurrentCore>(kind, config, cells, scheme, source.backend()));
+  return kind.wrap(share<RecurrentCore>(kind, config, cells, scheme, source.backend()));
 }
 
 LayerOutline detail::outline_recurrent(const RecurrentKind& kind, LayerSource& source) {
