@@ -57,26 +57,33 @@ struct PanelSweep {
   BYTEGATE_INLINE std::size_t panel(std::size_t i) const { return first + i * step; }
 };
 
-/// What is added to the sums of a gate. input: of the row and the panel's first gate; channel: the gate's first.
-template <class Isa, class Cell, int gate>
+/// What is added to the sums of a gate. input: step_input of the row and panel; channel: the gate's first.
+template <class Isa, int own_bias, int gate>
 BYTEGATE_INLINE typename Isa::F step_addend(const RecurrentStepArgs& a, const float* input, std::size_t channel) {
-  return Isa::load(gate < Cell::own_bias ? input + gate * Isa::width : a.rhs.bias + channel);
+  return Isa::load(gate < own_bias ? input + gate * Isa::width : a.rhs.bias + channel);
 }
+
+/// Vectors of a panel in the input product, and the first of them that is the cell's.
+struct InputGates {
+  std::size_t count, first;
+};
+template <class Cell>
+constexpr InputGates input_gates_of = {Cell::input_gates, Cell::first_gate};
 
 /// The input of a row and panel, from the cell's first gate on.
-template <class Isa, class Cell>
-BYTEGATE_INLINE float* step_input(const RecurrentStepArgs& a, std::size_t row, std::size_t panel) {
-  return a.input + row * a.input_stride + (panel * Cell::input_gates + Cell::first_gate) * Isa::width;
+template <class Isa>
+BYTEGATE_INLINE float* step_input(const RecurrentStepArgs& a, const InputGates& gates, std::size_t row,
+                                  std::size_t panel) {
+  return a.input + row * a.input_stride + (panel * gates.count + gates.first) * Isa::width;
 }
 
-/// The gates of `rows` rows from `row` on and one panel, before their activation: [rows, Cell::gates].
-template <class Product, class Cell, int rows>
-BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std::size_t panel, FetchAhead& ahead,
-                                typename Product::Isa::F* out) {
+/// The gates of `rows` rows from `row` on and one panel, before their activation: [rows, gates]. input: step_input of
+/// the first row.
+template <class Product, int gates, int own_bias, int rows>
+BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std::size_t panel, const float* input,
+                                FetchAhead& ahead, typename Product::Isa::F* out) {
   using Isa = typename Product::Isa;
-  constexpr int gates = Cell::gates;
   const std::size_t n = panel * gates * Isa::width;
-  const float* input = step_input<Isa, Cell>(a, row, panel);
   typename Product::template Tile<rows, gates> tile;
   tile.run(a.lhs, row, Product::template panel<gates>(a.rhs, panel), a.rhs, n, ahead);
   const PackedMatrix* rhs = &a.rhs;
@@ -84,17 +91,17 @@ BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std
   static_for<rows * gates>([&]<int i>() BYTEGATE_LAMBDA {
     constexpr int r = i / gates, gate = i % gates;
     const std::size_t channel = n + gate * Isa::width;
-    const auto addend = step_addend<Isa, Cell, gate>(a, input + r * a.input_stride, channel);
+    const auto addend = step_addend<Isa, own_bias, gate>(a, input + r * a.input_stride, channel);
     out[i] = tile.template value<r, gate>(*rhs, channel, addend);
   });
 }
 
 /// The same as a function of its own: inside a larger one, compilers run out of registers for the sums of many rows.
-template <class Product, class Cell, int rows>
+template <class Product, int gates, int own_bias, int rows>
 __attribute__((noinline)) void step_gates_apart(const RecurrentStepArgs& a, std::size_t row, std::size_t panel,
-                                                FetchAhead& ahead, typename Product::Isa::F* out) {
+                                                const float* input, FetchAhead& ahead, typename Product::Isa::F* out) {
   FetchAhead own = ahead;
-  step_gates<Product, Cell, rows>(a, row, panel, own, out);
+  step_gates<Product, gates, own_bias, rows>(a, row, panel, input, own, out);
   ahead = own;
 }
 
@@ -116,7 +123,7 @@ BYTEGATE_INLINE void store_h(const RecurrentStepArgs& a, const StepUnit<Isa>& at
 /// What a cell reads and writes of a unit beside its gates.
 template <class Isa, class Cell>
 BYTEGATE_INLINE StepMemory step_memory(const RecurrentStepArgs& a, const StepUnit<Isa>& unit) {
-  return {step_input<Isa, Cell>(a, unit.row, unit.panel),
+  return {step_input<Isa>(a, input_gates_of<Cell>, unit.row, unit.panel),
           Cell::has_state ? a.state + unit.row * a.state_stride + unit.panel * Isa::width : nullptr, a.relu != 0};
 }
 
@@ -149,26 +156,36 @@ void step_units(const RecurrentStepArgs& a, const StepUnits<Isa>& of) {
   }
 }
 
+/// step_gates of some number of rows.
+template <class Isa>
+using StepGates = void (*)(const RecurrentStepArgs& a, std::size_t row, std::size_t panel, const float* input,
+                           FetchAhead& ahead, typename Isa::F* out);
+
+/// Of so many rows, at most Product::mr.
+template <class Product, int gates, int own_bias>
+struct StepGatesOf {
+  StepGates<typename Product::Isa> rows[Product::mr + 1] = {};
+
+  constexpr StepGatesOf() {
+    // Tiles of at most three rows or more are as even as possible: none of several has one row.
+    constexpr int least = Product::mr >= 3 ? 2 : 1;
+    static_for<static_cast<int>(Product::mr) + 1 - least>(
+        [&]<int i>() BYTEGATE_LAMBDA { rows[i + least] = step_gates_apart<Product, gates, own_bias, i + least>; });
+  }
+};
+template <class Product, int gates, int own_bias>
+inline constexpr StepGatesOf<Product, gates, own_bias> kStepGates;
+
 /// What a product and a cell contribute to a step of several rows.
 template <class Isa>
 struct StepParts {
-  std::size_t gates;        ///< Cell::gates
-  std::size_t group_bytes;  ///< Product::group_bytes
-  std::size_t mr;           ///< Product::mr
-  /// step_gates of so many rows, at most mr
-  void (*gates_of)(std::size_t rows, const RecurrentStepArgs& a, std::size_t row, std::size_t panel, FetchAhead& ahead,
-                   typename Isa::F* out);
+  std::size_t gates;                                                    ///< Cell::gates
+  std::size_t group_bytes;                                              ///< Product::group_bytes
+  std::size_t mr;                                                       ///< Product::mr
+  InputGates input_gates;                                               ///< input_gates_of
+  const StepGates<Isa>* step_gates_of;                                  ///< by the number of rows, at most mr
   void (*units)(const RecurrentStepArgs& a, const StepUnits<Isa>& of);  ///< step_units
 };
-
-template <class Product, class Cell>
-void step_gates_of(std::size_t rows, const RecurrentStepArgs& a, std::size_t row, std::size_t panel, FetchAhead& ahead,
-                   typename Product::Isa::F* out) {
-  // Tiles of at most three rows or more are as even as possible: none of several has one row.
-  constexpr int least = Product::mr >= 3 ? 2 : 1;
-  with_height<least, Product::mr>(
-      rows, [&]<int height>() BYTEGATE_LAMBDA { step_gates_apart<Product, Cell, height>(a, row, panel, ahead, out); });
-}
 
 /// Rows [first_row, first_row + row_count), at most kStepRows. One function for all products and cells, since it is
 /// large and takes little of the time.
@@ -187,6 +204,7 @@ __attribute__((noinline)) void step_block(const RecurrentStepArgs& a, const Step
   const std::size_t tiles = tile_count(row_count, parts.mr);
   for (std::size_t i = 0; i < sweep.count; ++i) {
     const std::size_t panel = sweep.panel(i), next = sweep.panel(i + 1 < sweep.count ? i + 1 : i);
+    const float* input = step_input<Isa>(a, parts.input_gates, 0, panel);
     FetchAhead ahead(static_cast<const char*>(a.rhs.data) + next * panel_bytes, parts.group_bytes, tiles);
     for_each_tile(row_count, parts.mr, [&](std::size_t m, std::size_t rows) BYTEGATE_LAMBDA {
       if (units.count + rows > at_once) {
@@ -194,8 +212,11 @@ __attribute__((noinline)) void step_block(const RecurrentStepArgs& a, const Step
         units.count = 0;
       }
       const std::size_t row = first_row + m;
-      parts.gates_of(rows, a, row, panel, ahead, units.gates + units.count * parts.gates);
-      for (std::size_t r = row; r < row + rows; ++r) units.units[units.count++] = {r, panel, &ranges.of(r)};
+      parts.step_gates_of[rows](a, row, panel, input + row * a.input_stride, ahead,
+                                units.gates + units.count * parts.gates);
+      for (std::size_t r = row; r < row + rows; r = computed_here(r + 1)) {  // else it is unrolled, or made of vectors
+        units.units[units.count++] = {r, panel, &ranges.of(r)};
+      }
     });
   }
   if (units.count > 0) parts.units(a, units);
@@ -218,7 +239,11 @@ void step_row(const RecurrentStepArgs& args, std::size_t row) {
   typename Isa::F gates[Cell::gates], opened[kHalfWay];
   for (std::size_t i = 0; i < sweep.count + 2; ++i) {
     typename Isa::F next[Cell::gates];
-    if (i < sweep.count) step_gates<Product, Cell, 1>(a, 0, sweep.panel(i), ahead, next);
+    if (i < sweep.count) {
+      const std::size_t panel = sweep.panel(i);
+      const float* input = step_input<Isa>(a, input_gates_of<Cell>, 0, panel);
+      step_gates<Product, Cell::gates, Cell::own_bias, 1>(a, 0, panel, input, ahead, next);
+    }
     if (i >= 2) {
       const StepUnit<Isa> unit{0, sweep.panel(i - 2), &range};
       store_h<Isa>(a, unit, Cell::template close<Isa>(opened, step_memory<Isa, Cell>(a, unit)));
@@ -235,8 +260,12 @@ void step_row(const RecurrentStepArgs& args, std::size_t row) {
 template <class Product, class Cell>
 void recurrent_step(const RecurrentStepArgs* args) {
   using Isa = typename Product::Isa;
-  static constexpr StepParts<Isa> parts = {Cell::gates, Product::template group_bytes<Cell::gates>, Product::mr,
-                                           step_gates_of<Product, Cell>, step_units<Isa, Cell>};
+  static constexpr StepParts<Isa> parts = {Cell::gates,
+                                           Product::template group_bytes<Cell::gates>,
+                                           Product::mr,
+                                           input_gates_of<Cell>,
+                                           kStepGates<Product, Cell::gates, Cell::own_bias>.rows,
+                                           step_units<Isa, Cell>};
   const RecurrentStepArgs& a = *args;
   for (std::size_t row = 0; row < a.lhs.rows; row += kStepRows) {
     const std::size_t left = a.lhs.rows - row;

@@ -13,7 +13,7 @@ namespace bytegate::kernels {
 
 /// f.operator()<0>(), ..., f.operator()<n - 1>()
 template <int n, class F>
-BYTEGATE_INLINE void static_for(const F& f) {
+BYTEGATE_INLINE constexpr void static_for(const F& f) {
   [&]<int... i>(std::integer_sequence<int, i...>) BYTEGATE_LAMBDA { (f.template operator()<i>(), ...); }
   (std::make_integer_sequence<int, n>{});
 }

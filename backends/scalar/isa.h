@@ -62,7 +62,16 @@ struct Isa {
     __attribute__((noinline)) void run(const void* lhs, std::size_t stride, const void* panel,
                                        const bytegate::PackedMatrix& rhs, std::size_t n,
                                        bytegate::kernels::FetchAhead& ahead) {
-      bytegate::kernels::DotTile<Isa, rows, vectors, vectors, of>::run(lhs, stride, panel, rhs, n, ahead);
+      using Whole = bytegate::kernels::DotTile<Isa, rows, vectors, vectors, of>;
+      if constexpr (vectors == 1 || Whole::layout.block_channels > 1) {
+        Whole::run(lhs, stride, panel, rhs, n, ahead);
+      } else {  // channel behind channel: as well one after the other
+        bytegate::kernels::static_for<vectors>([&]<int v>() BYTEGATE_LAMBDA {
+          Tile<rows, 1> channel;
+          channel.run(lhs, stride, static_cast<const std::int8_t*>(panel) + v * rhs.k_groups * kr, rhs, n + v, ahead);
+          this->acc[0][v] = channel.acc[0][0];
+        });
+      }
     }
   };
 
