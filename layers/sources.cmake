@@ -17,6 +17,7 @@ set(cold
   quantize_dynamic.cpp
   recurrent_core.cpp
   recurrent_layer.cpp
+  rnn.cpp
   scheme.cpp
   sequential.cpp
   share.cpp

@@ -7,7 +7,7 @@ namespace detail {
 namespace {
 
 /// h = tanh or relu of (product of x + bias_ih) + (product of h + bias_hh)
-[[gnu::cold]] void torch_rnn_step(const TorchStep& s) {
+void torch_rnn_step(const TorchStep& s) {
   for (std::size_t row = 0; row < s.rows; ++row) {
     for (std::size_t u = 0; u < s.units; ++u) {
       const std::size_t n = gate_channel(s.panel_units, 1, 0, u);
@@ -44,28 +44,28 @@ constexpr RecurrentKind kRnnCell{.cell = Cell::rnn,
 
 }  // namespace
 
-[[gnu::cold]] LayerPtr make_rnn(LayerSource& source) { return read_recurrent(kRnn, source); }
-[[gnu::cold]] LayerOutline outline_rnn(LayerSource& source) { return outline_recurrent(kRnn, source); }
-[[gnu::cold]] LayerPtr make_rnn_cell(LayerSource& source) { return read_recurrent(kRnnCell, source); }
-[[gnu::cold]] LayerOutline outline_rnn_cell(LayerSource& source) { return outline_recurrent(kRnnCell, source); }
+LayerPtr make_rnn(LayerSource& source) { return read_recurrent(kRnn, source); }
+LayerOutline outline_rnn(LayerSource& source) { return outline_recurrent(kRnn, source); }
+LayerPtr make_rnn_cell(LayerSource& source) { return read_recurrent(kRnnCell, source); }
+LayerOutline outline_rnn_cell(LayerSource& source) { return outline_recurrent(kRnnCell, source); }
 
 }  // namespace detail
 
-[[gnu::cold]] RNN::RNN(const RNNConfig& config, const std::vector<RecurrentWeights>& cells, const Backend* backend)
+RNN::RNN(const RNNConfig& config, const std::vector<RecurrentWeights>& cells, const Backend* backend)
     : RecurrentLayer(detail::kRnn, config, cells, std::nullopt, backend) {}
-[[gnu::cold]] RNN::RNN(const RNNConfig& config, const std::vector<RecurrentWeights>& cells, const Scheme& scheme,
-                       const Backend* backend)
+RNN::RNN(const RNNConfig& config, const std::vector<RecurrentWeights>& cells, const Scheme& scheme,
+         const Backend* backend)
     : RecurrentLayer(detail::kRnn, config, cells, scheme, backend) {}
-[[gnu::cold]] RNN RNN::from_float(const RNN& rnn, const Scheme& scheme, const Backend* backend) {
+RNN RNN::from_float(const RNN& rnn, const Scheme& scheme, const Backend* backend) {
   return RNN(rnn.quantized_core(scheme, backend));
 }
 
-[[gnu::cold]] RNNCell::RNNCell(const RecurrentConfig& config, const RecurrentWeights& weights, const Backend* backend)
+RNNCell::RNNCell(const RecurrentConfig& config, const RecurrentWeights& weights, const Backend* backend)
     : RecurrentLayer(detail::kRnnCell, config, {weights}, std::nullopt, backend) {}
-[[gnu::cold]] RNNCell::RNNCell(const RecurrentConfig& config, const RecurrentWeights& weights, const Scheme& scheme,
-                               const Backend* backend)
+RNNCell::RNNCell(const RecurrentConfig& config, const RecurrentWeights& weights, const Scheme& scheme,
+                 const Backend* backend)
     : RecurrentLayer(detail::kRnnCell, config, {weights}, scheme, backend) {}
-[[gnu::cold]] RNNCell RNNCell::from_float(const RNNCell& cell, const Scheme& scheme, const Backend* backend) {
+RNNCell RNNCell::from_float(const RNNCell& cell, const Scheme& scheme, const Backend* backend) {
   return RNNCell(cell.quantized_core(scheme, backend));
 }
 
