@@ -158,6 +158,15 @@ __attribute__((noinline)) void quantize_scaled(const float* x, std::size_t cols,
   std::memset(q, 0, cols * Isa::lhs_size);
 }
 
+/// The one row of x, of that range or, if null, of the one that it has.
+template <Int8Product Isa>
+__attribute__((noinline)) void quantize_single(const FloatRows& x, const RowRange* range, RowScale& scale,
+                                               std::uint8_t* q) {
+  float inverse;
+  scale = scale_of<Isa>(range ? *range : find_range<Isa>(x.data, x.cols), inverse);
+  quantize_scaled<Isa, false>(x.data, x.cols, scale, inverse, q);
+}
+
 /// Rows whose scales are computed at once, at most: each is a chain of operations that wait for the one before.
 constexpr std::size_t kScaledRows = 16;
 
@@ -251,16 +260,11 @@ void quantize_rows(const FloatRows* x, const RowRange* ranges, const RowScale* f
       out->scales[r] = *fixed_scale;
       quantize_scaled<Isa, true>(x->data + r * x->stride, x->cols, *fixed_scale, fixed_inverse, q + r * out->stride);
     }
-  } else if (ranges ? x->rows < 4 : x->rows < 2) {
-    for (std::size_t r = 0; r < x->rows; ++r) {
-      const float* row = x->data + r * x->stride;
-      float inverse;
-      out->scales[r] = scale_of<Isa>(ranges ? ranges[r] : find_range<Isa>(row, x->cols), inverse);
-      quantize_scaled<Isa, false>(row, x->cols, out->scales[r], inverse, q + r * out->stride);
-    }
+  } else if (x->rows == 1) {
+    quantize_single<Isa>(*x, ranges, out->scales[0], q);
   } else if (ranges) {
     quantize_ranged<Isa>(*x, ranges, out->scales, q, out->stride);
-  } else {
+  } else if (x->rows > 1) {
     quantize_unranged<Isa>(*x, out->scales, q, out->stride);
   }
 }

@@ -1,97 +1,46 @@
-#include <bytegate/layers.h>
-
-#include <algorithm>
-#include <vector>
-
 #include "layers/core/checks.h"
-#include "layers/core/float_environment.h"
 #include "layers/core/share.h"
+#include "layers/embedding_core.h"
 #include "layers/kinds.h"
 #include "layers/quant/row_pieces.h"
 
 namespace bytegate {
 namespace detail {
 
-struct EmbeddingCore {
-  std::int64_t rows;
-  std::int64_t cols;
-  std::vector<float> floats;  ///< either these
-  QuantizedWeight quantized;  ///< or this
-
-  [[gnu::cold]] explicit EmbeddingCore(const Weight& weight) : rows(weight.rows()), cols(weight.cols()) {
-    if (weight.quantized()) {
-      quantized = weight.int8s();
-    } else if (!weight.empty()) {
-      floats = std::move(weight.floats().data);
-    }
+EmbeddingCore::EmbeddingCore(const Weight& weight) : rows(weight.rows()), cols(weight.cols()) {
+  if (weight.quantized()) {
+    quantized = weight.int8s();
+  } else if (!weight.empty()) {
+    floats = std::move(weight.floats().data);
   }
+}
 
-  Shape output_shape(const Shape& x) const {
-    std::array<std::int64_t, Shape::kMaxRank + 1> dims{};
-    std::ranges::copy(x.dims(), dims.begin());
-    dims[x.rank()] = cols;
-    return Shape(std::span<const std::int64_t>(dims.data(), x.rank() + 1));
-  }
-
-  /// Throws Error unless x and y are what forward accepts.
-  [[gnu::noinline]] void check(IndexView x, TensorView y) const {
-    const Shape expected = output_shape(x.shape);
-    if (!(y.shape == expected)) check_shape(false, "Embedding: the output", y.shape, expected);
-    check_data(x.data, "Embedding: the input", x.shape);
-    check_data(y.data, "Embedding: the output", y.shape);
-    for (std::size_t i = 0; i < x.shape.elements(); ++i) {
-      if (x.data[i] >= 0 && x.data[i] < rows) continue;
-      fail_index(x.data[i], i);
-    }
-  }
-
-  [[noreturn, gnu::cold, gnu::noinline]] void fail_index(std::int64_t index, std::size_t element) const {
-    const std::string accepted = rows == 0 ? "no index, since it has no rows" : join_text({"0 to ", rows - 1});
-    throw_error(ErrorCode::invalid_argument,
-                {"Embedding: index ", index, " at element ", element, ", expected ", accepted});
-  }
-
-  void copy_row(std::size_t row, float* out) const {
-    const auto width = static_cast<std::size_t>(cols);
-    if (quantized.data.empty()) {
-      std::copy_n(floats.data() + row * width, width, out);
-      return;
-    }
-    const float scale = quantized.scales[quantized.scales.size() == 1 ? 0 : row];
-    for (std::size_t k = 0; k < width; ++k) out[k] = scale * static_cast<float>(quantized.data[row * width + k]);
-  }
-};
+void EmbeddingCore::fail_index(std::int64_t index, std::size_t element) const {
+  const std::string accepted = rows == 0 ? "no index, since it has no rows" : join_text({"0 to ", rows - 1});
+  throw_error(ErrorCode::invalid_argument,
+              {"Embedding: index ", index, " at element ", element, ", expected ", accepted});
+}
 
 }  // namespace detail
 
-[[gnu::cold]] Embedding::Embedding(const Weight& weight) : core_(detail::share<detail::EmbeddingCore>(weight)) {}
+Embedding::Embedding(const Weight& weight) : core_(detail::share<detail::EmbeddingCore>(weight)) {}
 
-[[gnu::cold]] Embedding Embedding::from_float(const Embedding& embedding) {
+Embedding Embedding::from_float(const Embedding& embedding) {
   if (embedding.quantized())
     detail::throw_error(ErrorCode::invalid_argument, {"Embedding::from_float: the layer is int8 already"});
   return Embedding(Weight::quantizing(embedding.weight(), Scheme::per_row()));
 }
 
-[[gnu::cold]] LayerPtr Embedding::quantize_dynamic(const Scheme&, const Backend*) const {
+LayerPtr Embedding::quantize_dynamic(const Scheme&, const Backend*) const {
   return quantized() ? nullptr : detail::own(new Embedding(from_float(*this)));
 }
-
-void Embedding::forward(IndexView x, TensorView y) const {
-  core_->check(x, y);
-  const detail::FloatEnvironment environment;
-  const auto width = static_cast<std::size_t>(core_->cols);
-  for (std::size_t i = 0; i < x.shape.elements(); ++i) {
-    core_->copy_row(static_cast<std::size_t>(x.data[i]), y.data + i * width);
-  }
-}
-void Embedding::forward(IndexView x, TensorView y, Workspace&, LayerState*) const { forward(x, y); }
 
 std::int64_t Embedding::num_embeddings() const noexcept { return core_->rows; }
 std::int64_t Embedding::embedding_dim() const noexcept { return core_->cols; }
 bool Embedding::quantized() const noexcept { return !core_->quantized.scales.empty(); }
 Shape Embedding::output_shape(const Shape& x) const { return core_->output_shape(x); }
 
-[[gnu::cold]] Weight Embedding::weight() const {
+Weight Embedding::weight() const {
   const std::int64_t rows = core_->rows, cols = core_->cols;
   if (!quantized())
     return Weight(rows, cols, Weight::FloatReader(detail::rows_in_memory(core_->floats.data(), cols, core_)));
@@ -101,8 +50,8 @@ Shape Embedding::output_shape(const Shape& x) const { return core_->output_shape
 
 namespace {
 
-[[gnu::cold]] void describe_embedding(std::int64_t num_embeddings, std::int64_t embedding_dim, bool quantized,
-                                      LayerVisitor& visitor) {
+void describe_embedding(std::int64_t num_embeddings, std::int64_t embedding_dim, bool quantized,
+                        LayerVisitor& visitor) {
   const auto print = quantized ? LayerField::Print::named : LayerField::Print::value;
   visitor.begin("embedding", quantized ? "QuantizedEmbedding" : "Embedding");
   visitor.field({"num_embeddings", num_embeddings, print});
@@ -112,7 +61,7 @@ namespace {
   visitor.field({"qscheme", detail::qscheme(Scheme::per_row()), print, false, false});
 }
 
-[[gnu::cold]] Weight read_embedding(LayerSource& source) {
+Weight read_embedding(LayerSource& source) {
   const std::int64_t num_embeddings = source.size("num_embeddings", "weight", 0);
   const std::int64_t embedding_dim = source.size("embedding_dim", "weight", 1);
   source.ignore("padding_idx");
@@ -121,16 +70,14 @@ namespace {
 
 }  // namespace
 
-[[gnu::cold]] void Embedding::describe(LayerVisitor& visitor) const {
+void Embedding::describe(LayerVisitor& visitor) const {
   describe_embedding(num_embeddings(), embedding_dim(), quantized(), visitor);
   visitor.weight("weight", weight());
 }
 
-[[gnu::cold]] LayerPtr detail::make_embedding(LayerSource& source) {
-  return detail::own(new Embedding(read_embedding(source)));
-}
+LayerPtr detail::make_embedding(LayerSource& source) { return detail::own(new Embedding(read_embedding(source))); }
 
-[[gnu::cold]] LayerOutline detail::outline_embedding(LayerSource& source) {
+LayerOutline detail::outline_embedding(LayerSource& source) {
   read_embedding(source);
   const auto [rows, cols] = source.matrix("weight");
   check_lone_matrix(source, rows, cols);

@@ -1,77 +1,24 @@
-#include <bytegate/layers.h>
-
 #include "layers/core/checks.h"
 #include "layers/core/share.h"
 #include "layers/kinds.h"
-#include "layers/quant/row_product.h"
+#include "layers/linear_core.h"
 
 namespace bytegate {
 namespace detail {
 
-class LinearCore : public RowProduct {
- public:
-  using RowProduct::RowProduct;
-
-  void forward(ConstTensorView x, TensorView y, const Layer* next, WorkspaceImpl& workspace) const;
-
-  std::int64_t in_features() const noexcept { return static_cast<std::int64_t>(k()); }
-  std::int64_t out_features() const noexcept { return static_cast<std::int64_t>(n()); }
-  Shape output_shape(const Shape& x) const {
-    if (x.rank() == 0 || x.back() != in_features()) {
-      fail_input(x);
-    }
-    return x.with_back(out_features());
-  }
-
-  [[noreturn, gnu::cold, gnu::noinline]] void fail_input(const Shape& x) const {
-    check_shape(false, "Linear: the input", x, join_text({"[..., ", in_features(), "]"}));
-    __builtin_unreachable();
-  }
-};
-
-namespace {
-
-/// The rows of a dense input.
-class LinearRows final : public ProductRows {
- public:
-  LinearRows(const float* x, float* y, std::size_t rows, std::size_t k, std::size_t n)
-      : x_(x), y_(y), rows_(rows), k_(k), n_(n) {}
-
- private:
-  void reserve(std::size_t, WorkspaceImpl&) const override {}
-  RowRange range(const Kernels& kernels, WorkspaceImpl& workspace) const override {
-    return range_of_rows(kernels, x_, rows_, k_, workspace);
-  }
-  void stage(std::size_t first, std::size_t count, const ActivationQuantizer& quantizer, StagedRows& out,
-             float* scratch, WorkspaceImpl&) const override {
-    quantizer.stage({x_ + first * k_, k_, count, k_}, nullptr, out, scratch);
-  }
-  float* results(std::size_t first, std::size_t, WorkspaceImpl&) const override { return y_ + first * n_; }
-
-  const float* x_;
-  float* y_;
-  std::size_t rows_, k_, n_;
-};
-
-}  // namespace
-
-void LinearCore::forward(ConstTensorView x, TensorView y, const Layer* next, WorkspaceImpl& workspace) const {
-  const Shape expected = output_shape(x.shape);
-  if (!(y.shape == expected)) check_shape(false, "Linear: the output", y.shape, expected);
-  check_data(x.data, "Linear: the input", x.shape);
-  check_data(y.data, "Linear: the output", y.shape);
-  const std::size_t rows = k() > 0 ? x.shape.elements() / k() : n() > 0 ? y.shape.elements() / n() : 0;
-  run(LinearRows(x.data, y.data, rows, k(), n()), rows, next, workspace);
+void LinearCore::fail_input(const Shape& x) const {
+  check_shape(false, "Linear: the input", x, join_text({"[..., ", in_features(), "]"}));
+  __builtin_unreachable();
 }
 
 namespace {
 
-[[gnu::cold]] std::shared_ptr<const LinearCore> make_core(const Weight& weight, ConstTensorView bias,
-                                                          const Scheme& scheme, bool relu, const Backend* backend) {
+std::shared_ptr<const LinearCore> make_core(const Weight& weight, ConstTensorView bias, const Scheme& scheme, bool relu,
+                                            const Backend* backend) {
   return share<LinearCore>("Linear", weight, bias, scheme, relu, backend);
 }
 
-[[gnu::cold]] Weight view_weight(ConstTensorView weight) {
+Weight view_weight(ConstTensorView weight) {
   check_shape(weight.shape.rank() == 2, "Linear: the weight", weight.shape, "[out_features, in_features]");
   check_data(weight.data, "Linear: the weight", weight.shape);
   return Weight::view(weight);
@@ -80,14 +27,13 @@ namespace {
 }  // namespace
 }  // namespace detail
 
-[[gnu::cold]] Linear::Linear(ConstTensorView weight, ConstTensorView bias, bool relu, const Backend* backend)
+Linear::Linear(ConstTensorView weight, ConstTensorView bias, bool relu, const Backend* backend)
     : core_(detail::make_core(detail::view_weight(weight), bias, {}, relu, backend)) {}
 
-[[gnu::cold]] Linear::Linear(const Weight& weight, ConstTensorView bias, const Scheme& scheme, bool relu,
-                             const Backend* backend)
+Linear::Linear(const Weight& weight, ConstTensorView bias, const Scheme& scheme, bool relu, const Backend* backend)
     : core_(detail::make_core(weight, bias, scheme, relu, backend)) {}
 
-[[gnu::cold]] Linear Linear::from_float(const Linear& linear, const Scheme& scheme, const Backend* backend) {
+Linear Linear::from_float(const Linear& linear, const Scheme& scheme, const Backend* backend) {
   if (linear.quantized())
     detail::throw_error(ErrorCode::invalid_argument, {"Linear::from_float: the layer is int8 already"});
   const std::optional<Tensor> bias = linear.bias();
@@ -95,21 +41,11 @@ namespace {
           backend ? backend : &linear.backend()};
 }
 
-[[gnu::cold]] LayerPtr Linear::quantize_dynamic(const Scheme& scheme, const Backend* backend) const {
+LayerPtr Linear::quantize_dynamic(const Scheme& scheme, const Backend* backend) const {
   return quantized() ? nullptr : detail::own(new Linear(from_float(*this, scheme, backend)));
 }
 
-void Linear::forward(ConstTensorView x, TensorView y, Workspace& workspace) const {
-  core_->forward(x, y, nullptr, workspace.impl());
-}
-void Linear::forward(ConstTensorView x, TensorView y, Workspace& workspace, LayerState*) const {
-  core_->forward(x, y, nullptr, workspace.impl());
-}
-void Linear::forward_then(ConstTensorView x, TensorView y, Workspace& workspace, LayerState*,
-                          std::span<const std::int64_t>, const Layer& next) const {
-  core_->forward(x, y, &next, workspace.impl());
-}
-[[gnu::cold]] Tensor Linear::forward(const Tensor& x) const {
+Tensor Linear::forward(const Tensor& x) const {
   Workspace workspace;
   Tensor y(output_shape(x.shape));
   forward(x.view(), y.view(), workspace);
@@ -121,8 +57,8 @@ std::int64_t Linear::out_features() const noexcept { return core_->out_features(
 bool Linear::relu() const noexcept { return core_->relu; }
 bool Linear::quantized() const noexcept { return core_->scheme.has_value(); }
 const std::optional<Scheme>& Linear::scheme() const noexcept { return core_->scheme; }
-[[gnu::cold]] Weight Linear::weight() const { return core_->weights.unpack(core_); }
-[[gnu::cold]] std::optional<Tensor> Linear::bias() const { return core_->bias(); }
+Weight Linear::weight() const { return core_->weights.unpack(core_); }
+std::optional<Tensor> Linear::bias() const { return core_->bias(); }
 const Backend& Linear::backend() const noexcept { return *core_->backend; }
 Shape Linear::output_shape(const Shape& x) const { return core_->output_shape(x); }
 
@@ -136,7 +72,7 @@ struct LinearFields {
   bool relu;
 };
 
-[[gnu::cold]] void describe_linear(const LinearFields& fields, bool quantized, LayerVisitor& visitor) {
+void describe_linear(const LinearFields& fields, bool quantized, LayerVisitor& visitor) {
   using Print = LayerField::Print;
   visitor.begin("linear", quantized ? "DynamicQuantizedLinear" : "Linear");
   visitor.field({"in_features", fields.in_features, Print::named});
@@ -145,14 +81,14 @@ struct LinearFields {
   visitor.field({"relu", fields.relu, Print::named_unless_default, !fields.relu});
 }
 
-[[gnu::cold]] LinearFields read_linear_fields(LayerSource& source) {
+LinearFields read_linear_fields(LayerSource& source) {
   return {source.size("in_features", "weight", 1), source.size("out_features", "weight", 0),
           source.flag("bias", true, "bias"), source.flag("relu", false)};
 }
 
 }  // namespace
 
-[[gnu::cold]] void Linear::describe(LayerVisitor& visitor) const {
+void Linear::describe(LayerVisitor& visitor) const {
   describe_linear({in_features(), out_features(), core_->has_bias, relu()}, quantized(), visitor);
   if (quantized()) {
     visitor.field({"dtype", "qint8", LayerField::Print::named});
@@ -163,7 +99,7 @@ struct LinearFields {
   if (const std::optional<Tensor> b = bias()) visitor.tensor("bias", *b);
 }
 
-[[gnu::cold]] LayerPtr detail::make_linear(LayerSource& source) {
+LayerPtr detail::make_linear(LayerSource& source) {
   const LinearFields fields = read_linear_fields(source);
   if (fields.relu && source.has_fold()) source.fail({"has a relu, so nothing behind it can be folded into it"});
   Tensor bias;
@@ -174,7 +110,7 @@ struct LinearFields {
       new Linear(weight, fields.bias ? bias.view() : ConstTensorView{}, scheme, fields.relu, source.backend()));
 }
 
-[[gnu::cold]] LayerOutline detail::outline_linear(LayerSource& source) {
+LayerOutline detail::outline_linear(LayerSource& source) {
   const LinearFields fields = read_linear_fields(source);
   source.weight("weight", fields.out_features, fields.in_features);
   if (fields.bias) source.floats("bias", Shape{fields.out_features});

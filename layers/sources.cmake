@@ -5,6 +5,7 @@ set(cold
   batch_norm.cpp
   checks.cpp
   conv1d.cpp
+  embedding.cpp
   flatten.cpp
   for_each_layer.cpp
   gru.cpp
@@ -12,6 +13,7 @@ set(cold
   last_step.cpp
   layer.cpp
   layer_norm.cpp
+  linear.cpp
   lstm.cpp
   permute.cpp
   quantize_dynamic.cpp

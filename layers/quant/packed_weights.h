@@ -62,15 +62,14 @@ class PackedWeights {
   const float* scales() const noexcept { return scales_; }  ///< [channels()]
   const float* bias() const noexcept { return bias_; }      ///< [channels()]
   std::size_t channels() const noexcept { return order_.channels(); }
-  std::size_t panels() const noexcept { return channels() / layout_.panel_channels; }
-  std::size_t panel_bytes() const noexcept {
-    return packed_size(layout_, layout_.panel_channels, view_.k) * kernels_->rhs_size;
-  }
+  std::size_t panel_channels() const noexcept { return layout_.panel_channels; }
+  std::size_t panels() const noexcept { return panels_; }
+  std::size_t panel_bytes() const noexcept { return panel_bytes_; }
   const void* panel(std::size_t i) const noexcept {
-    return static_cast<const std::byte*>(view_.data) + i * panel_bytes();
+    return static_cast<const std::byte*>(view_.data) + i * panel_bytes_;
   }
   /// Bytes of a staged activation row.
-  std::size_t lhs_stride() const noexcept { return staged_stride(*kernels_, view_.k); }
+  std::size_t lhs_stride() const noexcept { return lhs_stride_; }
 
   /// The matrix that was packed, with the same values; it refers to this object, which `owner` keeps alive.
   Weight unpack(std::shared_ptr<const void> owner) const;
@@ -90,6 +89,8 @@ class PackedWeights {
   std::int32_t* sums_ = nullptr;
   float* bias_ = nullptr;
   PackedMatrix view_{};
+  // Quotients, too slow for every call.
+  std::size_t panels_, panel_bytes_, lhs_stride_;
 };
 
 }  // namespace bytegate::detail

@@ -22,6 +22,12 @@ const Kernels& kernels_of(const Backend& backend, const Weight& weight) {
   return weight.quantized() ? *backend.kernels->int8 : *backend.kernels->f32;
 }
 
+std::size_t block_rows(const Kernels& kernels, const PackedWeights& weights) {
+  const std::size_t stride = weights.lhs_stride(), granule = kernels.tile_rows > 0 ? kTileRows : kernels.mr;
+  const std::size_t bytes = stride * weights.view().n <= kWeightsInL2 ? kStagedBesideL2 : kStagedBytes;
+  return round_up(std::clamp<std::size_t>(bytes / stride, 16, 512), granule);
+}
+
 }  // namespace
 
 [[gnu::cold]] std::size_t check_bias(const char* layer, const Weight& weight, ConstTensorView bias) {
@@ -42,7 +48,8 @@ const Kernels& kernels_of(const Backend& backend, const Weight& weight) {
       kernels_(kernels_of(*backend, weight)),
       weights(kernels_, kernels_.layout,
               ChannelOrder::identity(kernels_.layout, static_cast<std::size_t>(weight.rows())), weight,
-              {bias.data, check_bias(layer, weight, bias)}, scheme && scheme->is_torch()) {}
+              {bias.data, check_bias(layer, weight, bias)}, scheme && scheme->is_torch()),
+      block_rows_(block_rows(kernels_, weights)) {}
 
 [[gnu::cold]] std::optional<Tensor> RowProduct::bias() const {
   if (!has_bias) return std::nullopt;
@@ -58,8 +65,9 @@ void RowProduct::run(const ProductRows& source, std::size_t rows, const Layer* n
   const std::size_t max = workspace.usable_threads(), panels = weights.panels();
   const bool by_rows = per_tensor || rows >= 2 * kernels_.mr * max;
   const std::size_t threads = per_tensor || rows * k() * n() < kMinMacs ? 1 : by_rows ? max : std::min(max, panels);
-  const std::size_t block = std::min(rows, block_rows());
-  for (std::size_t i = 0; i < threads; ++i) {
+  if (threads == 1) return run_part(source, {0, rows}, {0, panels}, quantizer, next, workspace);
+  const std::size_t block = std::min(rows, block_rows_);
+  for (std::size_t i = 0; i < threads; ++i) {  // here, where failing may throw
     stage_buffer(block, workspace.of_thread(i));
     source.reserve(block, workspace.of_thread(i));
   }
@@ -68,9 +76,7 @@ void RowProduct::run(const ProductRows& source, std::size_t rows, const Layer* n
   RowQueue queue(rows, block, round_up((block + 3) / 4, granule), threads);
   workspace.run(threads, [&](std::size_t i) {
     WorkspaceImpl& own = workspace.of_thread(i);
-    if (threads == 1 || !by_rows) {
-      return run_part(source, {0, rows}, split_range(panels, i, threads), quantizer, next, own);
-    }
+    if (!by_rows) return run_part(source, {0, rows}, split_range(panels, i, threads), quantizer, next, own);
     for (Range part = queue.take(); part.size() > 0; part = queue.take()) {
       run_part(source, part, {0, panels}, quantizer, next, own);
     }
@@ -81,12 +87,6 @@ StagedRows RowProduct::stage_buffer(std::size_t rows, WorkspaceImpl& workspace) 
   const std::size_t stride = weights.lhs_stride();
   return {workspace.get<std::byte>(Slot::staged_input, rows * stride), stride,
           workspace.get<RowScale>(Slot::input_scales, rows), 0};
-}
-
-std::size_t RowProduct::block_rows() const noexcept {
-  const std::size_t stride = weights.lhs_stride(), granule = kernels_.tile_rows > 0 ? kTileRows : kernels_.mr;
-  const std::size_t bytes = stride * n() <= kWeightsInL2 ? kStagedBesideL2 : kStagedBytes;
-  return round_up(std::clamp<std::size_t>(bytes / stride, 16, 512), granule);
 }
 
 namespace {
@@ -104,8 +104,7 @@ void apply_to_columns(const Layer& next, float* y, std::size_t rows, std::size_t
 
 void RowProduct::run_part(const ProductRows& source, Range rows, Range panels, const ActivationQuantizer& quantizer,
                           const Layer* next, WorkspaceImpl& workspace) const {
-  const std::size_t width = n(), block = std::min(rows.size(), block_rows()),
-                    panel = weights.channels() / weights.panels();
+  const std::size_t width = n(), block = std::min(rows.size(), block_rows_), panel = weights.panel_channels();
   const bool torch = quantizer.per_tensor();
   const Range columns{std::min(panels.begin * panel, width), std::min(panels.end * panel, width)};
   StagedRows staged = stage_buffer(block, workspace);
@@ -114,7 +113,15 @@ void RowProduct::run_part(const ProductRows& source, Range rows, Range panels, c
     const std::size_t count = std::min(block, rows.end - row);
     source.stage(row, count, quantizer, staged, scratch, workspace);
     float* y = source.results(row, count, workspace);
-    const GemmArgs args{staged, weights.view(), y, width, width, panels.begin, panels.end, relu && !torch};
+    // Not a copy of `staged`, whose rows have just been written: loads wider than a store wait until it has retired.
+    const GemmArgs args{{staged.data, staged.stride, staged.scales, count},
+                        weights.view(),
+                        y,
+                        width,
+                        width,
+                        panels.begin,
+                        panels.end,
+                        relu && !torch};
     kernels_.gemm(&args);
     if (torch) torch_dequantize(y, count, width, quantizer.tensor(), weights.scales(), weights.bias(), relu);
     if (next) apply_to_columns(*next, y, count, width, columns);

@@ -60,8 +60,9 @@ class RowProduct {
   const PackedWeights weights;
 
  private:
+  const std::size_t block_rows_;  ///< rows that are staged at once, at most
+
   StagedRows stage_buffer(std::size_t rows, WorkspaceImpl& workspace) const;
-  std::size_t block_rows() const noexcept;
   void run_part(const ProductRows& source, Range rows, Range panels, const ActivationQuantizer& quantizer,
                 const Layer* next, WorkspaceImpl& workspace) const;
 };
