@@ -8,7 +8,6 @@
 #include "io/file.h"
 #include "io/safetensors_header.h"
 #include "io/text.h"
-#include "layers/core/share.h"
 
 static_assert(std::endian::native == std::endian::little, "safetensors data is little-endian and is read as it is");
 
@@ -77,7 +76,7 @@ SafetensorsFile SafetensorsFile::load(const std::filesystem::path& path) {
   detail::Header parsed = detail::parse_header(as_text(header), file->size() - 8 - size, result.what_);
   result.metadata_ = std::move(parsed.metadata);
   result.tensors_ = tensors_of(std::move(parsed.entries));
-  result.bytes_ = detail::share<detail::BytesInFile>(std::move(file), 8 + size);
+  result.bytes_ = std::make_shared<const detail::BytesInFile>(std::move(file), 8 + size);
   return result;
 }
 
@@ -89,7 +88,7 @@ SafetensorsFile SafetensorsFile::parse(std::vector<std::byte> bytes, const std::
   detail::Header parsed = detail::parse_header(text.substr(8, size), text.size() - 8 - size, what);
   result.metadata_ = std::move(parsed.metadata);
   result.tensors_ = tensors_of(std::move(parsed.entries));
-  result.bytes_ = detail::share<detail::BytesInMemory>(std::move(bytes), 8 + size);
+  result.bytes_ = std::make_shared<const detail::BytesInMemory>(std::move(bytes), 8 + size);
   return result;
 }
 

@@ -7,7 +7,6 @@
 #include "io/json.h"
 #include "io/safetensors_header.h"
 #include "io/text.h"
-#include "layers/core/share.h"
 
 namespace bytegate {
 namespace {
@@ -49,7 +48,7 @@ void SafetensorsWriter::add(const std::string& name, std::string_view dtype, std
 
 void SafetensorsWriter::add(const std::string& name, std::string_view dtype, std::span<const std::int64_t> shape,
                             std::span<const std::byte> data) {
-  const auto copy = detail::share<std::vector<std::byte>>(data.begin(), data.end());
+  const auto copy = std::make_shared<const std::vector<std::byte>>(data.begin(), data.end());
   add(name, dtype, shape, [copy](const Sink& sink) { sink(*copy); });
   const Entry& entry = entries_.back();
   if (entry.bytes == data.size()) return;

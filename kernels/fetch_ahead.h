@@ -12,12 +12,15 @@ namespace bytegate::kernels {
 class FetchAhead {
  public:
   BYTEGATE_INLINE FetchAhead() {}
-  /// The panel at `weights`, `bytes` for each group of k, by `tiles` tiles. One tile alone fetches nothing: it reads
-  /// each weight once, as fast as they come.
-  BYTEGATE_INLINE FetchAhead(const void* weights, std::size_t bytes, std::size_t tiles)
-      : at_(static_cast<const char*>(weights)), step_(tiles > 1 ? bytes / tiles : 0) {}
-  /// `step` bytes for each group.
-  BYTEGATE_INLINE FetchAhead(const void* data, std::size_t step) : at_(static_cast<const char*>(data)), step_(step) {}
+  /// `step` bytes for each group of k.
+  BYTEGATE_INLINE FetchAhead(const void* weights, std::size_t step)
+      : at_(static_cast<const char*>(weights)), step_(step) {}
+
+  /// The step if each of so many tiles fetches its part of a panel, of which a group has `bytes`. One tile alone
+  /// fetches nothing: it reads each weight once, as fast as they come.
+  static BYTEGATE_INLINE std::size_t step_of(std::size_t bytes, std::size_t tiles) {
+    return tiles > 1 ? bytes / tiles : 0;
+  }
 
   /// For so many groups of k, in a tile that passes over all groups so many times.
   template <int groups, int passes>

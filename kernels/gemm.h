@@ -32,15 +32,15 @@ __attribute__((noinline)) void gemm_panels(const GemmArgs& args, std::size_t pan
   using Isa = typename Product::Isa;
   using F = typename Isa::F;
   const GemmArgs a = args;
-  const std::size_t tiles = tile_count(a.lhs.rows, Product::mr);
-  FetchNext next(a.next, a.next_bytes, panel_end - a.panel_begin, a.rhs.k_groups, tiles);
+  const RowTiles tiles(a.lhs.rows, Product::mr);
+  FetchNext next(a.next, a.next_bytes, panel_end - a.panel_begin, a.rhs.k_groups, tiles.count);
+  const std::size_t fetching = tiles.count - next.tiles();
+  const std::size_t step = FetchAhead::step_of(Product::template group_bytes<4>, fetching);
   for (std::size_t panel = a.panel_begin; panel < panel_end; ++panel, out += 4 * Isa::width) {
     const void* weights = Product::template panel<4>(a.rhs, panel);
-    FetchAhead ahead(panel + 1 < panel_end ? Product::template panel<4>(a.rhs, panel + 1) : weights,
-                     Product::template group_bytes<4>, tiles - next.tiles());
-    std::size_t left = tiles;
-    for_each_tile(a.lhs.rows, Product::mr, [&](std::size_t m, std::size_t height) BYTEGATE_LAMBDA {
-      if (left-- <= next.tiles()) ahead = next.part();
+    FetchAhead ahead(panel + 1 < panel_end ? Product::template panel<4>(a.rhs, panel + 1) : weights, step);
+    tiles.for_each([&](std::size_t tile, std::size_t m, std::size_t height) BYTEGATE_LAMBDA {
+      if (tile >= fetching) ahead = next.part();
       with_height<1, Product::mr>(height, [&]<int rows>() BYTEGATE_LAMBDA {
         gemm_tile<Product, rows, 4>(a, m, weights, panel * (4 * Isa::width), ahead, out + m * a.out_stride,
                                     [](float* row, std::size_t column, F y)

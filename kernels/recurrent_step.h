@@ -201,12 +201,13 @@ __attribute__((noinline)) void step_block(const RecurrentStepArgs& a, const Step
   const std::size_t at_once = sweep.count * panel_bytes <= about_l1 ? Units::capacity : parts.mr;
   StepRanges<Isa> ranges(first_row, first_row + row_count);
   Units units;
-  const std::size_t tiles = tile_count(row_count, parts.mr);
+  const RowTiles tiles(row_count, parts.mr);
+  const std::size_t step = FetchAhead::step_of(parts.group_bytes, tiles.count);
   for (std::size_t i = 0; i < sweep.count; ++i) {
     const std::size_t panel = sweep.panel(i), next = sweep.panel(i + 1 < sweep.count ? i + 1 : i);
     const float* input = step_input<Isa>(a, parts.input_gates, 0, panel);
-    FetchAhead ahead(static_cast<const char*>(a.rhs.data) + next * panel_bytes, parts.group_bytes, tiles);
-    for_each_tile(row_count, parts.mr, [&](std::size_t m, std::size_t rows) BYTEGATE_LAMBDA {
+    FetchAhead ahead(static_cast<const char*>(a.rhs.data) + next * panel_bytes, step);
+    tiles.for_each([&](std::size_t, std::size_t m, std::size_t rows) BYTEGATE_LAMBDA {
       if (units.count + rows > at_once) {
         parts.units(a, units);
         units.count = 0;

@@ -28,17 +28,24 @@ BYTEGATE_INLINE T computed_here(T v) {
 /// How many tiles of at most `mr` rows cover `rows` rows.
 BYTEGATE_INLINE std::size_t tile_count(std::size_t rows, std::size_t mr) { return (rows + mr - 1) / mr; }
 
-/// Covers `rows` rows with tiles of at most `mr`, as even as possible (7 rows by 6: 4 + 3), calling f(first row,
-/// height). `rows` may be 0.
-template <class F>
-BYTEGATE_INLINE void for_each_tile(std::size_t rows, std::size_t mr, const F& f) {
-  std::size_t tiles = tile_count(rows, mr);
-  for (std::size_t m = 0; m < rows; --tiles) {
-    const std::size_t height = (rows - m + tiles - 1) / tiles;
-    f(m, height);
-    m += height;
+/// Tiles of at most `mr` rows that cover `rows` rows, which may be 0, as even as possible (7 rows by 6: 4 + 3).
+struct RowTiles {
+  std::size_t count, height, longer;  ///< the first `longer` have one row more
+
+  BYTEGATE_INLINE RowTiles(std::size_t rows, std::size_t mr)
+      : count(tile_count(rows, mr)), height(count > 0 ? rows / count : 0), longer(rows - count * height) {}
+
+  /// f(tile, first row, height) for each.
+  template <class F>
+  BYTEGATE_INLINE void for_each(const F& f) const {
+    std::size_t m = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::size_t rows = height + (i < longer);
+      f(i, m, rows);
+      m += rows;
+    }
   }
-}
+};
 
 /// f.operator()<height>(), for a height from `least` to `most`.
 template <int least, int most, class F>
