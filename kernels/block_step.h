@@ -40,7 +40,7 @@ void step_rows(const RecurrentStepArgs& a, const std::int32_t* sums, std::size_t
     units.count = end - row < Units::capacity ? end - row : Units::capacity;
     for (std::size_t r = 0; r < units.count; ++r) {
       const RowDequantizer<Isa> dequantizer(a.lhs.scales[row + r]);
-      const float* input = step_input<Isa>(a, input_gates_of<Cell>, row + r, panel);
+      const float* input = step_input<Isa>(a, input_gates_of<Cell>(), row + r, panel);
       static_for<Cell::gates>([&]<int v>() BYTEGATE_LAMBDA {
         const std::size_t channel = n + v * Isa::width;
         units.gates[r * Cell::gates + v] = dequantizer.value(

@@ -68,7 +68,9 @@ struct InputGates {
   std::size_t count, first;
 };
 template <class Cell>
-constexpr InputGates input_gates_of = {Cell::input_gates, Cell::first_gate};
+BYTEGATE_INLINE constexpr InputGates input_gates_of() {
+  return {Cell::input_gates, Cell::first_gate};
+}
 
 /// The input of a row and panel, from the cell's first gate on.
 template <class Isa>
@@ -123,7 +125,7 @@ BYTEGATE_INLINE void store_h(const RecurrentStepArgs& a, const StepUnit<Isa>& at
 /// What a cell reads and writes of a unit beside its gates.
 template <class Isa, class Cell>
 BYTEGATE_INLINE StepMemory step_memory(const RecurrentStepArgs& a, const StepUnit<Isa>& unit) {
-  return {step_input<Isa>(a, input_gates_of<Cell>, unit.row, unit.panel),
+  return {step_input<Isa>(a, input_gates_of<Cell>(), unit.row, unit.panel),
           Cell::has_state ? a.state + unit.row * a.state_stride + unit.panel * Isa::width : nullptr, a.relu != 0};
 }
 
@@ -242,7 +244,7 @@ void step_row(const RecurrentStepArgs& args, std::size_t row) {
     typename Isa::F next[Cell::gates];
     if (i < sweep.count) {
       const std::size_t panel = sweep.panel(i);
-      const float* input = step_input<Isa>(a, input_gates_of<Cell>, 0, panel);
+      const float* input = step_input<Isa>(a, input_gates_of<Cell>(), 0, panel);
       step_gates<Product, Cell::gates, Cell::own_bias, 1>(a, 0, panel, input, ahead, next);
     }
     if (i >= 2) {
@@ -264,7 +266,7 @@ void recurrent_step(const RecurrentStepArgs* args) {
   static constexpr StepParts<Isa> parts = {Cell::gates,
                                            Product::template group_bytes<Cell::gates>,
                                            Product::mr,
-                                           input_gates_of<Cell>,
+                                           input_gates_of<Cell>(),
                                            kStepGates<Product, Cell::gates, Cell::own_bias>.rows,
                                            step_units<Isa, Cell>};
   const RecurrentStepArgs& a = *args;
