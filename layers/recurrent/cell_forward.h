@@ -78,18 +78,19 @@ class KernelCellForward final : public CellForward {
                     const CellSequences& sequences);
 
  private:
-  /// A kernel, and the rows of weight_hh that it multiplies. A step is one or two of them, the second on what the first
-  /// returned.
+  /// A kernel and its operands, of which a step sets what differs from the step before. A step is one or two of them,
+  /// the second on what the first returned.
   struct Phase {
-    Cell cell;
-    const PackedWeights* weights;
+    void (*kernel)(const RecurrentStepArgs* args);
+    RecurrentStepArgs args;
   };
 
   void begin() override;
   void step(std::size_t t, std::size_t active, float* gates) override;
   bool writes_output_in_place() const noexcept override { return !call_.permuted(); }
 
-  void run_phase(const Phase& phase, std::size_t t, std::size_t active, float* gates, float* h, std::size_t h_stride);
+  Phase make_phase(Cell cell, const PackedWeights& weights) const;
+  void run_phase(Phase& phase, std::size_t t, std::size_t active, float* gates, float* h, std::size_t h_stride);
   void merge_team_ranges(std::size_t active);
   void project(std::size_t active, float* h, std::size_t h_stride);
 

@@ -7,9 +7,16 @@ KernelCellForward::KernelCellForward(const ForwardCall& call, const ThreadTeam& 
                                      const CellSequences& sequences)
     : CellForward(call, team, cell, sequences),
       quantizer_(call.kernels, call.scheme),
-      phases_{{cell.candidate ? Cell::gru_reset : call.kind.cell, &cell.hh},
-              {Cell::gru_candidate, cell.candidate ? &*cell.candidate : nullptr}},
+      phases_{make_phase(cell.candidate ? Cell::gru_reset : call.kind.cell, cell.hh),
+              cell.candidate ? make_phase(Cell::gru_candidate, *cell.candidate) : Phase{}},
       phase_count_(cell.candidate ? 2 : 1) {}
+
+KernelCellForward::Phase KernelCellForward::make_phase(Cell cell, const PackedWeights& weights) const {
+  return {call_.kernels.recurrent_step[static_cast<std::size_t>(cell)],
+          {staged_h_, weights.view(), nullptr, cell_.ih.channels(), state_, padded_units_, unprojected_h_,
+           padded_units_, call_.hidden(), call_.scheme ? ranges_ : nullptr, panels_.begin, panels_.end, 0,
+           call_.config.nonlinearity == Nonlinearity::relu}};
+}
 
 void KernelCellForward::begin() {
   const FloatRows h{h_, call_.out_size(), call_.batch(), call_.out_size()};
@@ -35,26 +42,20 @@ void KernelCellForward::step(std::size_t t, std::size_t active, float* gates) {
   quantizer_.stage(rows, ranges, staged_h_, scratch_row_);
 }
 
-void KernelCellForward::run_phase(const Phase& phase, std::size_t t, std::size_t active, float* gates, float* h,
+void KernelCellForward::run_phase(Phase& phase, std::size_t t, std::size_t active, float* gates, float* h,
                                   std::size_t h_stride) {
-  RowRange* ranges = nullptr;
-  if (call_.scheme) ranges = team_.count == 1 ? ranges_ : team_.part_ranges(kernel_calls_, team_.index, call_.batch());
-  // Not a copy of staged_h_, whose `rows` has just been written: loads wider than a store wait until it has retired.
-  const RecurrentStepArgs args{{staged_h_.data, staged_h_.stride, staged_h_.scales, active},
-                               phase.weights->view(),
-                               gates,
-                               cell_.ih.channels(),
-                               state_,
-                               padded_units_,
-                               projected() ? unprojected_h_ : h,
-                               projected() ? padded_units_ : h_stride,
-                               call_.hidden(),
-                               ranges,
-                               panels_.begin,
-                               panels_.end,
-                               static_cast<std::uint32_t>(t % 2),
-                               call_.config.nonlinearity == Nonlinearity::relu};
-  call_.kernels.recurrent_step[static_cast<std::size_t>(phase.cell)](&args);
+  RecurrentStepArgs& args = phase.args;
+  args.lhs.rows = active;
+  args.input = gates;
+  args.descending = static_cast<std::uint32_t>(t % 2);
+  if (!projected()) {
+    args.h = h;
+    args.h_stride = h_stride;
+  }
+  if (call_.scheme && team_.count > 1) {
+    args.ranges = team_.part_ranges(kernel_calls_, team_.index, call_.batch());
+  }
+  phase.kernel(&args);
   if (team_.count > 1) {
     team_.wait();
     if (call_.scheme) merge_team_ranges(active);
