@@ -19,7 +19,8 @@
 
 namespace {
 std::atomic<long> allocations{0};
-}
+std::atomic<long> fails_in{0};  ///< the allocation by operator new that throws, counted from now on; 0: none
+}  // namespace
 
 #ifdef BYTEGATE_COUNT_MALLOC
 extern "C" {
@@ -62,6 +63,7 @@ namespace {
 
 void* counted(std::size_t n, std::size_t alignment = sizeof(void*)) {
   ++allocations;
+  if (fails_in > 0 && --fails_in == 0) throw std::bad_alloc();
   void* p = nullptr;
   if (posix_memalign(&p, alignment < sizeof(void*) ? sizeof(void*) : alignment, n == 0 ? 1 : n) != 0)
     throw std::bad_alloc();
@@ -251,6 +253,42 @@ TEST_P(AllocTest, SeveralThreads) {
               0)
         << kind.name;
     EXPECT_EQ(allocations_of_second([&] { linear.forward(x.view(), linear_y.view(), workspace); }), 0);
+  }
+}
+
+// A call that runs out of memory has written nothing. The pieces of this input are larger in the second block of rows
+// than in the first, part of which is padding.
+TEST_P(AllocTest, FailsBeforeItWrites) {
+  Random random(8);
+  Conv1dConfig config;
+  config.in_channels = 32;
+  config.out_channels = 5;
+  config.kernel_size = 19;
+  config.padding = 9;
+  config.channels_last = true;
+  const Conv1d conv(config, random_tensor({5, 32, 19}, random).view(), {}, &backend());
+  const Tensor x = random_tensor({1, 400, 32}, random);
+  for (const Conv1d& layer : {conv, Conv1d::from_float(conv), Conv1d::from_float(conv, Scheme::torch(true, 8))}) {
+    for (const int threads : {1, 3}) {
+      for (long failing = 1;; ++failing) {
+        ASSERT_LT(failing, 100);
+        Workspace workspace(threads);
+        Tensor y(Shape{1, 400, 5}, std::vector<float>(2000, 7.0f));
+        bool failed = false;
+        fails_in = failing;
+        try {
+          layer.forward(x.view(), y.view(), workspace);
+        } catch (const std::bad_alloc&) {
+          failed = true;
+        }
+        fails_in = 0;
+        if (!failed) {
+          EXPECT_GT(failing, 1);
+          break;
+        }
+        for (float v : y.data) ASSERT_EQ(v, 7.0f) << "allocation " << failing << ", threads " << threads;
+      }
+    }
   }
 }
 

@@ -65,8 +65,11 @@ void RowProduct::run(const ProductRows& source, std::size_t rows, const Layer* n
   const std::size_t max = workspace.usable_threads(), panels = weights.panels();
   const bool by_rows = per_tensor || rows >= 2 * kernels_.mr * max;
   const std::size_t threads = per_tensor || rows * k() * n() < kMinMacs ? 1 : by_rows ? max : std::min(max, panels);
-  if (threads == 1) return run_part(source, {0, rows}, {0, panels}, quantizer, next, workspace);
   const std::size_t block = std::min(rows, block_rows_);
+  if (threads == 1) {
+    source.reserve(block, workspace);
+    return run_part(source, {0, rows}, {0, panels}, quantizer, next, workspace);
+  }
   for (std::size_t i = 0; i < threads; ++i) {  // here, where failing may throw
     stage_buffer(block, workspace.of_thread(i));
     source.reserve(block, workspace.of_thread(i));
