@@ -20,7 +20,8 @@ void EmbeddingCore::check(IndexView x, TensorView y) const {
   if (!(y.shape == expected)) check_shape(false, "Embedding: the output", y.shape, expected);
   check_data(x.data, "Embedding: the input", x.shape);
   check_data(y.data, "Embedding: the output", y.shape);
-  for (std::size_t i = 0; i < x.shape.elements(); ++i) {
+  const std::size_t count = x.shape.elements();
+  for (std::size_t i = 0; i < count; ++i) {
     if (x.data[i] < 0 || x.data[i] >= rows) fail_index(x.data[i], i);
   }
 }
@@ -40,8 +41,8 @@ void EmbeddingCore::copy_row(std::size_t row, float* out) const {
 void Embedding::forward(IndexView x, TensorView y) const {
   core_->check(x, y);
   const detail::FloatEnvironment environment;
-  const auto width = static_cast<std::size_t>(core_->cols);
-  for (std::size_t i = 0; i < x.shape.elements(); ++i) {
+  const std::size_t width = static_cast<std::size_t>(core_->cols), count = x.shape.elements();
+  for (std::size_t i = 0; i < count; ++i) {
     core_->copy_row(static_cast<std::size_t>(x.data[i]), y.data + i * width);
   }
 }

@@ -33,12 +33,12 @@ class LinearRows final : public ProductRows {
 }  // namespace
 
 Shape LinearCore::output_shape(const Shape& x) const {
-  if (x.rank() == 0 || x.back() != in_features()) fail_input(x);
+  check_input(x);
   return x.with_back(out_features());
 }
 
 void LinearCore::forward(ConstTensorView x, TensorView y, const Layer* next, WorkspaceImpl& workspace) const {
-  if (x.shape.rank() == 0 || x.shape.back() != in_features()) fail_input(x.shape);
+  check_input(x.shape);
   const std::span<const std::int64_t> in = x.shape.dims(), out = y.shape.dims();
   if (out.size() != in.size() || out.back() != out_features() || !std::equal(in.begin(), in.end() - 1, out.begin())) {
     check_shape(false, "Linear: the output", y.shape, output_shape(x.shape));

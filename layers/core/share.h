@@ -9,6 +9,7 @@ namespace bytegate::detail {
 /// An owner of the object, which `destroy` destroys.
 std::shared_ptr<const void> own(const void* object, void (*destroy)(const void* object));
 
+/// Of a T that was made by `new`.
 template <class T>
 static void destroy(const void* object) {
   delete static_cast<const T*>(object);
