@@ -77,6 +77,7 @@ concept VectorIsa = LanesOrOne<V> && requires(typename V::F f, typename V::I i, 
 ///   store_four_quantized(q, v0, v1, v2, v3, zp)   optional: the same of four vectors, one behind the other
 ///   add_pair_products(acc, a, b)       optional: acc + a * b of the low 16 bits of each lane + a * b of the high ones,
 ///                                      all signed. The sums of weights are then SumFormat::pair; activation_bias is 0
+///   takes_vector_blocks                optional: DotTile takes panels in blocks of one vector, too
 ///   least_vectors                      vectors of a panel of 4 that a tile may take alone: 1, 2 or 4
 ///   Tile<rows, vectors, of = vectors>  the sums of `rows` rows by `vectors` vectors of channels of a panel that has
 ///                                      `of`: kernels::DotTile or the backend's own

@@ -33,6 +33,31 @@ inline constexpr SumFormat sum_format = requires(typename P::I i) {
 template <class P>
 inline constexpr PackedLayout layout_of = {4 * P::width, P::block_channels, P::kr, P::kr};
 
+/// Where the weights of an int8 panel in such blocks are, in bytes.
+template <class P, std::uint32_t block_channels>
+struct PanelOrder {
+  static constexpr std::size_t group = block_channels * P::kr;  ///< from one group of k to the next
+  std::size_t block;                                            ///< from one block to the next
+
+  explicit BYTEGATE_INLINE PanelOrder(const PackedMatrix& rhs) : block(rhs.k_groups * group) {}
+
+  /// The first group of a vector of channels.
+  BYTEGATE_INLINE std::size_t vector(std::size_t v) const {
+    const std::size_t n = v * P::width;
+    return n / block_channels * block + n % block_channels * P::kr;
+  }
+};
+
+/// f(PanelOrder) of the panels of rhs, which have `of` vectors of channels.
+template <class P, int of, class F>
+BYTEGATE_INLINE auto with_order(const PackedMatrix& rhs, const F& f) {
+  constexpr std::uint32_t block_channels = recurrent_layout(layout_of<P>, of).block_channels;
+  if constexpr (requires { P::takes_vector_blocks; }) {
+    if (rhs.block_channels != block_channels) return f(PanelOrder<P, P::width>(rhs));
+  }
+  return f(PanelOrder<P, block_channels>(rhs));
+}
+
 /// Where the sums of a vector of channels begin: the low half of a pair is multiplied by 0.
 template <class P>
 BYTEGATE_INLINE typename P::I start_of(const PackedMatrix& rhs, std::size_t n) {
@@ -70,7 +95,6 @@ template <class P, int rows, int vectors, int at_once, int of = vectors>
 struct DotTile {
   using I = typename P::I;
   static constexpr std::uint32_t width = P::width;
-  static constexpr PackedLayout layout = recurrent_layout(layout_of<P>, of);
   static constexpr int passes = (vectors + at_once - 1) / at_once;
   I acc[rows][vectors];
 
@@ -103,9 +127,7 @@ struct DotTile {
   BYTEGATE_INLINE void run_pass(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
                                 std::size_t n, FetchAhead& ahead) {
     constexpr int chains = chains_of(count);
-    constexpr std::size_t group = layout.block_channels * P::kr,
-                          lhs_group = P::kr * P::lhs_size;  // bytes of one k group
-    const std::size_t block = rhs.k_groups * group;
+    constexpr std::size_t lhs_group = P::kr * P::lhs_size;  // bytes of one k group
     Sums<count> sums;
     I start[count];
     static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
@@ -116,18 +138,22 @@ struct DotTile {
       constexpr int c = i / (rows * count), m = i / count % rows, v = i % count;
       sums[c][m][v] = c == 0 ? start[v] : I(0);
     });
-    const auto* a = static_cast<const std::uint8_t*>(lhs);
-    const auto* w = static_cast<const std::int8_t*>(panel);
-    std::size_t groups = (rhs.k + P::kr - 1) / P::kr;  // without the padding of a k_block
-    for (; groups >= chains; groups -= chains, a += chains * lhs_group, w += chains * group) {
-      static_for<chains>([&]<int c>() BYTEGATE_LAMBDA {
-        step<first, count, c>(sums, a + c * lhs_group, stride, w + c * group, block);
-      });
-      if constexpr (fetches_ahead<rows, P::mr>) ahead.fetch<chains, passes>();
-    }
-    if constexpr (chains > 1) {
-      for (; groups > 0; --groups, a += lhs_group, w += group) step<first, count, 0>(sums, a, stride, w, block);
-    }
+    with_order<P, of>(rhs, [&](const auto& order) BYTEGATE_LAMBDA {
+      const auto* a = static_cast<const std::uint8_t*>(lhs);
+      const auto* w = static_cast<const std::int8_t*>(panel);
+      std::size_t groups = (rhs.k + P::kr - 1) / P::kr;  // without the padding of a k_block
+      for (; groups >= chains; groups -= chains, a += chains * lhs_group, w += chains * order.group) {
+        static_for<chains>([&]<int c>() BYTEGATE_LAMBDA {
+          step<first, count, c>(sums, a + c * lhs_group, stride, w + c * order.group, order);
+        });
+        if constexpr (fetches_ahead<rows, P::mr>) ahead.fetch<chains, passes>();
+      }
+      if constexpr (chains > 1) {
+        for (; groups > 0; --groups, a += lhs_group, w += order.group) {
+          step<first, count, 0>(sums, a, stride, w, order);
+        }
+      }
+    });
     static_for<rows * count>([&]<int i>() BYTEGATE_LAMBDA {
       constexpr int m = i / count, v = i % count;
       I sum = sums[0][m][v];
@@ -138,13 +164,12 @@ struct DotTile {
     if constexpr (first + count < vectors) asm volatile("" : "+m"(acc));
   }
 
-  template <int first, int count, int c>
+  template <int first, int count, int c, class Order>
   static BYTEGATE_INLINE void step(Sums<count>& sums, const std::uint8_t* a, std::size_t stride, const std::int8_t* w,
-                                   std::size_t block) {
+                                   const Order& order) {
     typename P::Rhs b[count];
     static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
-      constexpr std::size_t p = (first + v) * width;
-      b[v] = P::load_rhs(w + p / layout.block_channels * block + p % layout.block_channels * P::kr);
+      b[v] = P::load_rhs(w + order.vector(first + v));
       if constexpr (keeps_weights<P, rows, count>) P::pin_register(b[v]);
     });
     static_for<rows>([&]<int m>() BYTEGATE_LAMBDA {
@@ -205,7 +230,8 @@ struct QuantizedProduct {
   static constexpr int least_vectors = P::least_vectors;
 
   static BYTEGATE_INLINE const void* vectors(const PackedMatrix& rhs, std::size_t n) {
-    return static_cast<const char*>(rhs.data) + packed_index(layout_of<P>, rhs.k_groups, n, 0);
+    return static_cast<const char*>(panel<4>(rhs, n / (4 * P::width))) +
+           with_order<P, 4>(rhs, [&](const auto& order) BYTEGATE_LAMBDA { return order.vector(n / P::width % 4); });
   }
 
   template <int rows, int vectors, int of = vectors>

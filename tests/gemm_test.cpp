@@ -231,6 +231,7 @@ TEST_P(GemmTest, PackingIsAsDocumented) {
     const std::size_t k_block = kernels.layout.k_block,
                       padded = (static_cast<std::size_t>(k) + k_block - 1) / k_block * k_block;
     ASSERT_EQ(view.k_groups, padded / kr);
+    ASSERT_EQ(view.block_channels, nb);
     ASSERT_EQ(view.has_minus_128, 1u);
     ASSERT_EQ(packed.panels() * nr * padded,
               packed_size(kernels.layout, static_cast<std::size_t>(n), static_cast<std::size_t>(k)));

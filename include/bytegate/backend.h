@@ -12,7 +12,7 @@
 namespace bytegate {
 
 /// Raised when the meaning or layout of any struct in this file changes.
-inline constexpr std::uint32_t kBackendAbi = 6;
+inline constexpr std::uint32_t kBackendAbi = 7;
 
 /// Products of more than this many terms could overflow int32: 65,536 * 255 * 128 < 2^31 <= 65,793 * 255 * 128.
 inline constexpr std::size_t kMaxK = 65536;
@@ -94,10 +94,14 @@ constexpr std::uint32_t cell_input_gates(Cell cell) {
 /// Hidden units of a recurrent panel: one vector of channels for each gate.
 constexpr std::uint32_t panel_units(const PackedLayout& layout) { return layout.panel_channels / 4; }
 
-/// The layout of a cell's weight_hh: a panel holds `gates` vectors of channels in place of 4, in blocks of the largest
-/// size that divides both block_channels and the panel. It is `layout` itself for 4 gates.
+/// The layout of a cell's weight_hh: a panel holds `gates` vectors of channels in place of 4. If a panel of `layout` is
+/// one block, and a vector at least 8 channels, this one is a block, too; else its blocks have the largest size that
+/// divides both block_channels and the panel. It is `layout` itself for 4 gates.
 constexpr PackedLayout recurrent_layout(const PackedLayout& layout, std::uint32_t gates) {
   const std::uint32_t channels = gates * panel_units(layout);
+  if (layout.block_channels == layout.panel_channels && panel_units(layout) >= 8) {
+    return {channels, channels, layout.kr, layout.k_block};
+  }
   std::uint32_t a = channels, b = layout.block_channels;
   while (b != 0) {
     const std::uint32_t rest = a % b;
@@ -177,13 +181,14 @@ struct StagedRows {
 /// The right operand of a product: a weight matrix [n, k] packed by packed_index, with zeros where n or k runs past the
 /// end. All arrays are 64-byte aligned and padded to whole panels; "padded" below is padded_channels(layout, n).
 struct PackedMatrix {
-  const void* data;          ///< packed_size(layout, n, k) elements of rhs_size bytes
-  const float* scales;       ///< [padded] weight scale of each channel (int8 only)
-  const std::int32_t* sums;  ///< [padded] sum over k of each channel's weights, in Kernels::sum_format (int8 only)
-  const float* bias;         ///< [padded] zeros where there is none
-  std::size_t n;             ///< output channels
-  std::size_t k;             ///< at most kMaxK
-  std::size_t k_groups;      ///< k_groups(layout, k)
+  const void* data;              ///< packed_size(layout, n, k) elements of rhs_size bytes
+  const float* scales;           ///< [padded] weight scale of each channel (int8 only)
+  const std::int32_t* sums;      ///< [padded] sum over k of each channel's weights, in Kernels::sum_format (int8 only)
+  const float* bias;             ///< [padded] zeros where there is none
+  std::size_t n;                 ///< output channels
+  std::size_t k;                 ///< at most kMaxK
+  std::size_t k_groups;          ///< k_groups(layout, k)
+  std::uint32_t block_channels;  ///< of the layout
   std::uint32_t
       has_minus_128;  ///< 1: some weight is -128, which a backend may have to multiply more slowly (int8 only)
 };
@@ -303,7 +308,7 @@ struct Backend {
 };
 
 // A struct that changes its size needs another kBackendAbi, and then other numbers here.
-static_assert(kBackendAbi == 6 && sizeof(void*) == 8);
+static_assert(kBackendAbi == 7 && sizeof(void*) == 8);
 static_assert(sizeof(PackedLayout) == 16 && sizeof(RowRange) == 8 && sizeof(RowScale) == 8 && sizeof(FloatRows) == 32);
 static_assert(sizeof(StagedRows) == 32 && sizeof(PackedMatrix) == 64 && sizeof(GemmArgs) == 160);
 static_assert(sizeof(RecurrentStepArgs) == 184 && sizeof(Kernels) == 104);

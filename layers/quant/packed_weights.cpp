@@ -76,6 +76,7 @@ void pack_rows(const Weight& weight, const PackedLayout& layout, const ChannelOr
   view_.n = order.rows();
   view_.k = static_cast<std::size_t>(weight.cols());
   view_.k_groups = k_groups(layout, view_.k);
+  view_.block_channels = layout.block_channels;
   panels_ = channels() / layout.panel_channels;
   panel_bytes_ = packed_size(layout, layout.panel_channels, view_.k) * kernels.rhs_size;
   lhs_stride_ = staged_stride(kernels, view_.k);
