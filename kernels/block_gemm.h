@@ -4,10 +4,10 @@
 // A block product says
 //   Blocks::Isa, Blocks::max_rows   its vectors, and the rows of its largest block
 //   Blocks blocks(rows)             makes the CPU ready for blocks of exactly `rows` rows; its destructor ends that
-//   Blocks::vectors_at_once(rows)   how many vectors of channels sums() takes at once for that many rows: 2 or 4
-//   blocks.sums<count>(lhs, stride, weights, rhs, out, out_stride)
-//     the sums over k of `count` vectors of channels, the first of which begins at `weights`, as int32 rows of
-//     out_stride
+//   blocks.steps<vectors>(k)        steps in which panel_sums goes over k for a panel of so many vectors of channels
+//   blocks.panel_sums<vectors>(lhs, stride, weights, rhs, passing, out, between)
+//     the sums over k of such a panel, the first of whose weights is at `weights`, as int32 [rows, vectors]; between()
+//     is called after each step, for work that does not wait for these sums
 #pragma once
 
 #include "kernels/product.h"
@@ -27,62 +27,104 @@ struct RowBlocks {
   BYTEGATE_INLINE std::size_t own(std::size_t i) const { return i * rows; }
 };
 
-/// Blocks that take a panel's weights one after the other, while those are in the caches nearest to the core.
-constexpr std::size_t kBlocksAtOnce = 2;
+/// What is read once while the other operand of a block product is read again and again, and so need not displace that
+/// one in the cache nearest to the core.
+enum class Passing { nothing, activations, weights };
 
-/// Stores the outputs of rows [own, end) and `count` vectors of channels from n on; sums has those of rows from `begin`
-/// on.
-template <class Isa, int count>
-BYTEGATE_INLINE void store_block(const GemmArgs& a, const std::int32_t* sums, std::size_t begin, std::size_t own,
-                                 std::size_t end, std::size_t n) {
-  using F = typename Isa::F;
-  const F floor = F(__builtin_bit_cast(float, a.relu ? 0u : 0xff800000u));  // of 0 or -infinity, see gemm
-  static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
-    const std::size_t column = n + v * Isa::width;
-    if (column >= a.n_out) return;
-    const auto start = start_of<Isa>(a.rhs, column), weight_sums = Isa::load(a.rhs.sums + column);
-    const F weight_scales = Isa::load(a.rhs.scales + column), bias = Isa::load(a.rhs.bias + column);
-    float* out = a.out + own * a.out_stride + column;
-    for (std::size_t row = own; row < end; ++row, out += a.out_stride) {
-      const auto sum = start + Isa::load(sums + (row - begin) * (count * Isa::width) + v * Isa::width);
-      const F y = Isa::max(floor, RowDequantizer<Isa>(a.lhs.scales[row]).value(sum, weight_sums, weight_scales, bias));
-      store_at_most<Isa>(out, y, a.n_out - column);
-    }
-  });
+/// Weights of so many bytes stay in that cache, or in the next one.
+constexpr std::size_t kBytesInL1 = 24 * 1024, kBytesInL2 = 1280 * 1024;
+
+/// How many of `n` follow a step, so that `steps` of them take all: at least `least`.
+BYTEGATE_INLINE std::size_t share_of(std::size_t n, std::size_t steps, std::size_t least) {
+  const std::size_t share = steps > 0 ? (n + steps - 1) / steps : n;
+  return share < least ? least : share;
 }
 
-/// Blocks [first, last) by `count` vectors of one panel at a time.
-template <class Blocks, int count>
-void gemm_blocks(const GemmArgs& a, const Blocks& blocks, const RowBlocks& rows, std::size_t first, std::size_t last) {
-  using Isa = typename Blocks::Isa;
-  alignas(64) std::int32_t sums[Blocks::max_rows * count * Isa::width];
-  const auto* lhs = static_cast<const std::uint8_t*>(a.lhs.data);
-  const std::size_t vector_size = a.rhs.k_groups * (Isa::width * Isa::kr);
-  const std::size_t end = 4 * a.panel_end, used = (a.n_out + Isa::width - 1) / Isa::width;
-  for (std::size_t vector = 4 * a.panel_begin; vector < (used < end ? used : end); vector += count) {
-    const auto* weights = static_cast<const std::int8_t*>(a.rhs.data) + vector * vector_size;
-    for (std::size_t i = first; i < last; ++i) {
-      const std::size_t begin = rows.begin(i);
-      blocks.template sums<count>(lhs + begin * a.lhs.stride, a.lhs.stride, weights, a.rhs, sums, count * Isa::width);
-      store_block<Isa, count>(a, sums, begin, rows.own(i), begin + rows.rows, vector * Isa::width);
+/// The outputs of a panel whose sums are in memory: [rows, 4 vectors]. They are stored while the next sums are under
+/// way.
+struct PanelOutputs {
+  const std::int32_t* sums = nullptr;  ///< of the first row
+  std::size_t row = 0, end = 0;
+  std::size_t panel = 0;
+};
+
+/// Stores `count` rows of the outputs, or those that are left. A function of its own: inside a loop of tile instructions
+/// compilers run out of registers.
+template <class Isa>
+__attribute__((noinline)) void store_rows(const GemmArgs& a, PanelOutputs& outputs, std::size_t count) {
+  using F = typename Isa::F;
+  using I = typename Isa::I;
+  constexpr std::size_t channels = 4 * Isa::width;
+  const std::size_t n = outputs.panel * channels, left = a.n_out - n;
+  const std::size_t end = outputs.end - outputs.row < count ? outputs.end : outputs.row + count;
+  const F floor = F(__builtin_bit_cast(float, a.relu ? 0u : 0xff800000u));  // of 0 or -infinity, see gemm
+  I start[4], weight_sums[4];
+  F weight_scales[4], bias[4];
+  static_for<4>([&]<int v>() BYTEGATE_LAMBDA {
+    start[v] = start_of<Isa>(a.rhs, n + v * Isa::width);
+    weight_sums[v] = Isa::load(a.rhs.sums + n + v * Isa::width);
+    weight_scales[v] = Isa::load(a.rhs.scales + n + v * Isa::width);
+    bias[v] = Isa::load(a.rhs.bias + n + v * Isa::width);
+  });
+  float* out = a.out + outputs.row * a.out_stride + n;
+  const std::int32_t* sums = outputs.sums;
+  for (std::size_t row = outputs.row; row < end; ++row, sums += channels, out += a.out_stride) {
+    const RowDequantizer<Isa> dequantizer(a.lhs.scales[row]);
+    F y[4];
+    static_for<4>([&]<int v>() BYTEGATE_LAMBDA {
+      y[v] = Isa::max(floor, dequantizer.value(start[v] + Isa::load(sums + v * Isa::width), weight_sums[v],
+                                               weight_scales[v], bias[v]));
+    });
+    if (left >= channels) {
+      static_for<4>([&]<int v>() BYTEGATE_LAMBDA { Isa::store(out + v * Isa::width, y[v]); });
+    } else {
+      static_for<4>([&]<int v>() BYTEGATE_LAMBDA {
+        if (v * Isa::width < left) store_at_most<Isa>(out + v * Isa::width, y[v], left - v * Isa::width);
+      });
     }
   }
+  outputs.row = end;
+  outputs.sums = sums;
+}
+
+/// Blocks [first, last), each of which takes a panel in turn.
+template <class Blocks>
+__attribute__((noinline)) void gemm_blocks(const GemmArgs& a, const Blocks& blocks, const RowBlocks& rows,
+                                           std::size_t first, std::size_t last, Passing passing) {
+  using Isa = typename Blocks::Isa;
+  constexpr std::size_t channels = 4 * Isa::width;
+  // Of one block and panel in turn with the next, whose sums are under way while the outputs of those before are
+  // stored.
+  alignas(64) std::int32_t sums[2][Blocks::max_rows * channels];
+  const std::size_t used = (a.n_out + channels - 1) / channels, end = used < a.panel_end ? used : a.panel_end;
+  const std::size_t share = share_of(rows.rows, blocks.template steps<4>(a.rhs.k), 4);
+  PanelOutputs outputs;
+  std::size_t turn = 0;
+  for (std::size_t panel = a.panel_begin; panel < end; ++panel) {
+    const auto* weights = static_cast<const std::int8_t*>(a.rhs.data) + panel * a.rhs.k_groups * (channels * Isa::kr);
+    for (std::size_t i = first; i < last; ++i, ++turn) {
+      const std::size_t begin = rows.begin(i);
+      const auto* lhs = static_cast<const std::uint8_t*>(a.lhs.data) + begin * a.lhs.stride;
+      blocks.template panel_sums<4>(lhs, a.lhs.stride, weights, a.rhs, passing, sums[turn % 2], [&]() BYTEGATE_LAMBDA {
+        if (outputs.row < outputs.end) store_rows<Isa>(a, outputs, share);
+      });
+      store_rows<Isa>(a, outputs, rows.rows);
+      outputs = {sums[turn % 2] + (rows.own(i) - begin) * channels, rows.own(i), begin + rows.rows, panel};
+    }
+  }
+  store_rows<Isa>(a, outputs, rows.rows);
 }
 
 template <class Blocks>
 void block_gemm(const GemmArgs* args) {
-  const GemmArgs a = *args;
+  const GemmArgs& a = *args;
   const RowBlocks rows(a.lhs.rows, Blocks::max_rows);
   if (rows.count == 0) return;
   const Blocks blocks(rows.rows);
-  for (std::size_t first = 0; first < rows.count; first += kBlocksAtOnce) {
-    const std::size_t last = rows.count - first < kBlocksAtOnce ? rows.count : first + kBlocksAtOnce;
-    if (Blocks::vectors_at_once(rows.rows) == 4) {
-      gemm_blocks<Blocks, 4>(a, blocks, rows, first, last);
-    } else {
-      gemm_blocks<Blocks, 2>(a, blocks, rows, first, last);
-    }
-  }
+  const std::size_t bytes = (a.panel_end - a.panel_begin) * a.rhs.k_groups * (4 * Blocks::Isa::width * Blocks::Isa::kr);
+  if (bytes > kBytesInL2) return gemm_blocks(a, blocks, rows, 0, rows.count, Passing::activations);
+  const Passing passing = bytes > kBytesInL1 ? Passing::weights : Passing::nothing;
+  for (std::size_t i = 0; i < rows.count; ++i) gemm_blocks(a, blocks, rows, i, i + 1, passing);
 }
 
 }  // namespace bytegate::kernels

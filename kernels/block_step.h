@@ -6,80 +6,97 @@
 
 namespace bytegate::kernels {
 
-/// The recurrent sums of one block and panel.
-template <class Blocks, int gates>
-BYTEGATE_INLINE void block_sums(const RecurrentStepArgs& a, const Blocks& blocks, std::size_t rows, std::size_t begin,
-                                std::size_t panel, std::int32_t* sums) {
-  using Isa = typename Blocks::Isa;
-  const std::size_t vector_size = a.rhs.k_groups * (Isa::width * Isa::kr);
-  const auto* lhs = static_cast<const std::uint8_t*>(a.lhs.data) + begin * a.lhs.stride;
-  const auto* weights = static_cast<const std::int8_t*>(a.rhs.data) + panel * gates * vector_size;
-  const auto take = [&]<int first, int count>() BYTEGATE_LAMBDA {
-    blocks.template sums<count>(lhs, a.lhs.stride, weights + first * vector_size, a.rhs, sums + first * Isa::width,
-                                gates * Isa::width);
-  };
-  if constexpr (gates <= 2) {
-    take.template operator()<0, gates>();
-  } else if (Blocks::vectors_at_once(rows) >= gates) {
-    take.template operator()<0, gates>();
-  } else {
-    take.template operator()<0, 2>();
-    take.template operator()<2, gates - 2>();
-  }
-}
-
-/// State and h of rows [own, end) and one panel, from the sums of rows from `begin` on.
+/// Units, one after the other, whose recurrent sums are in memory: [rows, gates of the cell]. They are computed while
+/// the next sums are under way. A unit opens before the one in front of it closes.
 template <class Isa, class Cell>
-void step_rows(const RecurrentStepArgs& a, const std::int32_t* sums, std::size_t begin, std::size_t own,
-               std::size_t end, std::size_t panel, StepRanges<Isa>& ranges) {
-  constexpr std::size_t channels = Cell::gates * Isa::width;
-  const std::size_t n = panel * channels;
-  using Units = StepUnits<Isa>;
-  Units units;
-  for (std::size_t row = own; row < end; row += units.count) {
-    units.count = end - row < Units::capacity ? end - row : Units::capacity;
-    for (std::size_t r = 0; r < units.count; ++r) {
-      const RowDequantizer<Isa> dequantizer(a.lhs.scales[row + r]);
-      const float* input = step_input<Isa>(a, input_gates_of<Cell>(), row + r, panel);
+class UnitsInTurn {
+ public:
+  UnitsInTurn(const RecurrentStepArgs& a, StepRanges<Isa>& ranges) : a_(a), ranges_(ranges) {}
+
+  /// Of rows [own, end) and one panel, whose sums are those of rows from `own` on.
+  BYTEGATE_INLINE void begin(const std::int32_t* sums, std::size_t own, std::size_t end, std::size_t panel) {
+    sums_ = sums;
+    row_ = own;
+    end_ = end;
+    panel_ = panel;
+  }
+  BYTEGATE_INLINE bool any() const { return row_ < end_; }
+
+  /// `count` units, or those that are left.
+  __attribute__((noinline)) void compute(std::size_t count) {
+    using F = typename Isa::F;
+    const RecurrentStepArgs& a = a_;
+    const std::size_t end = end_ - row_ < count ? end_ : row_ + count, n = panel_ * channels;
+    F opened[kHalfWay];
+    static_for<kHalfWay>([&]<int v>() BYTEGATE_LAMBDA { opened[v] = opened_[v]; });
+    for (; row_ < end; ++row_, sums_ += channels) {
+      const RowDequantizer<Isa> dequantizer(a.lhs.scales[row_]);
+      const float* input = step_input<Isa>(a, input_gates_of<Cell>(), row_, panel_);
+      F gates[Cell::gates], next[kHalfWay];
       static_for<Cell::gates>([&]<int v>() BYTEGATE_LAMBDA {
         const std::size_t channel = n + v * Isa::width;
-        units.gates[r * Cell::gates + v] = dequantizer.value(
-            Isa::load(sums + (row + r - begin) * channels + v * Isa::width) + start_of<Isa>(a.rhs, channel),
-            Isa::load(a.rhs.sums + channel), Isa::load(a.rhs.scales + channel),
-            step_addend<Isa, Cell::own_bias, v>(a, input, channel));
+        gates[v] = dequantizer.value(start_of<Isa>(a.rhs, channel) + Isa::load(sums_ + v * Isa::width),
+                                     Isa::load(a.rhs.sums + channel), Isa::load(a.rhs.scales + channel),
+                                     step_addend<Isa, Cell::own_bias, v>(a, input, channel));
       });
-      units.units[r] = {row + r, panel, &ranges.of(row + r)};
+      const StepUnit<Isa> unit{row_, panel_, &ranges_.of(row_)};
+      Cell::template open<Isa>(gates, step_memory<Isa, Cell>(a, unit), next);
+      if (before_.range) store_h<Isa>(a, before_, Cell::template close<Isa>(opened, step_memory<Isa, Cell>(a, before_)));
+      static_for<kHalfWay>([&]<int v>() BYTEGATE_LAMBDA { opened[v] = next[v]; });
+      before_ = unit;
     }
-    step_units<Isa, Cell>(a, units);
+    static_for<kHalfWay>([&]<int v>() BYTEGATE_LAMBDA { opened_[v] = opened[v]; });
   }
-}
+
+  /// Those that are left, and the last one's end.
+  void finish() {
+    compute(end_ - row_);
+    if (before_.range) store_h<Isa>(a_, before_, Cell::template close<Isa>(opened_, step_memory<Isa, Cell>(a_, before_)));
+  }
+
+ private:
+  static constexpr std::size_t channels = Cell::gates * Isa::width;
+  const RecurrentStepArgs& a_;
+  StepRanges<Isa>& ranges_;
+  const std::int32_t* sums_ = nullptr;
+  std::size_t row_ = 0, end_ = 0, panel_ = 0;
+  StepUnit<Isa> before_ = {0, 0, nullptr};  ///< opened, and not closed
+  typename Isa::F opened_[kHalfWay] = {typename Isa::F(0.0f), typename Isa::F(0.0f)};
+};
 
 template <class Blocks, class Cell>
 void block_recurrent_step(const RecurrentStepArgs* args) {
   using Isa = typename Blocks::Isa;
-  static_assert(kBlocksAtOnce * Blocks::max_rows <= kStepRows);
-  const RecurrentStepArgs a = *args;
+  constexpr std::size_t at_once = kStepRows / Blocks::max_rows, channels = Cell::gates * Isa::width;
+  const RecurrentStepArgs& a = *args;
   const RowBlocks rows(a.lhs.rows, Blocks::max_rows);
   if (rows.count == 0) return;
   const Blocks blocks(rows.rows);
   const PanelSweep sweep(a);
-  // Of one block in turn with the next, whose sums are under way while the state of the one before is computed.
-  alignas(64) std::int32_t sums[2][Blocks::max_rows * Cell::gates * Isa::width];
-  for (std::size_t first = 0; first < rows.count; first += kBlocksAtOnce) {
-    const std::size_t last = rows.count - first < kBlocksAtOnce ? rows.count : first + kBlocksAtOnce;
-    const std::size_t end = rows.begin(last - 1) + rows.rows;
-    StepRanges<Isa> ranges(rows.own(first), end);
-    const std::size_t at_once = last - first, parts = sweep.count * at_once;
-    for (std::size_t i = 0; i <= parts; ++i) {
-      if (i < parts) {
-        block_sums<Blocks, Cell::gates>(a, blocks, rows.rows, rows.begin(first + i % at_once), sweep.panel(i / at_once),
-                                        sums[i % 2]);
+  const std::size_t panel_bytes = a.rhs.k_groups * (channels * Isa::kr);
+  const Passing passing = sweep.count * panel_bytes > kBytesInL1 ? Passing::weights : Passing::nothing;
+  const std::size_t share = share_of(rows.rows, blocks.template steps<Cell::gates>(a.rhs.k), 8);
+  alignas(64) std::int32_t sums[2][Blocks::max_rows * channels];
+  for (std::size_t first = 0; first < rows.count; first += at_once) {
+    const std::size_t last = rows.count - first < at_once ? rows.count : first + at_once;
+    StepRanges<Isa> ranges(rows.own(first), rows.begin(last - 1) + rows.rows);
+    UnitsInTurn<Isa, Cell> units(a, ranges);
+    std::size_t turn = 0;
+    for (std::size_t p = 0; p < sweep.count; ++p) {
+      const std::size_t panel = sweep.panel(p);
+      const auto* weights = static_cast<const std::int8_t*>(a.rhs.data) + panel * panel_bytes;
+      for (std::size_t i = first; i < last; ++i, ++turn) {
+        const std::size_t begin = rows.begin(i), own = rows.own(i);
+        const auto* lhs = static_cast<const std::uint8_t*>(a.lhs.data) + begin * a.lhs.stride;
+        blocks.template panel_sums<Cell::gates>(lhs, a.lhs.stride, weights, a.rhs, passing, sums[turn % 2],
+                                                [&]() BYTEGATE_LAMBDA {
+                                                  if (units.any()) units.compute(share);
+                                                });
+        units.compute(rows.rows);
+        units.begin(sums[turn % 2] + (own - begin) * channels, own, begin + rows.rows, panel);
       }
-      if (i == 0) continue;
-      const std::size_t block = first + (i - 1) % at_once, begin = rows.begin(block);
-      step_rows<Isa, Cell>(a, sums[(i - 1) % 2], begin, rows.own(block), begin + rows.rows,
-                           sweep.panel((i - 1) / at_once), ranges);
     }
+    units.finish();
     ranges.store(a);
   }
 }

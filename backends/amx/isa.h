@@ -14,6 +14,7 @@
 #include <bytegate/backend.h>
 
 #include "backends/common/avx512_vectors.h"
+#include "kernels/block_gemm.h"
 #include "kernels/static_for.h"
 
 namespace {
@@ -25,14 +26,12 @@ struct Isa : Avx512Vectors {
 };
 
 /// The block product (kernels/block_gemm.h) of tile registers. Sums are in tiles 0 to 3. Up to 16 rows: activations in
-/// tile 4, weights of up to 4 vectors in 5 to 7 in turn. More: activations in 4 and 5, weights of up to 2 vectors in 6
-/// and 7, and the sums of the second 16 rows in tiles 2 and 3.
+/// tile 4, weights of up to 4 vectors in 5 to 7 in turn. More: activations in 4 and 5, weights of up to 2 vectors at a
+/// time in 6 and 7, and the sums of the second 16 rows in tiles 2 and 3.
 class TileBlocks {
  public:
   using Isa = ::Isa;
   static constexpr std::size_t max_rows = 32;
-
-  static constexpr int vectors_at_once(std::size_t rows) { return rows <= tile_rows ? 4 : 2; }
 
   explicit BYTEGATE_INLINE TileBlocks(std::size_t rows) : rows_(rows) {
     const std::size_t first = rows < tile_rows ? rows : tile_rows, second = rows - first;
@@ -56,13 +55,23 @@ class TileBlocks {
   TileBlocks(const TileBlocks&) = delete;
   TileBlocks& operator=(const TileBlocks&) = delete;
 
-  template <int count>
-  BYTEGATE_INLINE void sums(const std::uint8_t* lhs, std::size_t stride, const std::int8_t* weights,
-                            const bytegate::PackedMatrix& rhs, std::int32_t* out, std::size_t out_stride) const {
-    if (rows_ <= tile_rows) {
-      one_high<count>(lhs, stride, weights, rhs, out, out_stride);
-    } else if constexpr (count <= 2) {
-      two_high<count>(lhs, stride, weights, rhs, out, out_stride);
+  template <int vectors>
+  BYTEGATE_INLINE std::size_t steps(std::size_t k) const {
+    return (k + tile_k - 1) / tile_k * (rows_ > tile_rows && vectors > 2 ? 2 : 1);
+  }
+
+  template <int vectors, class Between>
+  BYTEGATE_INLINE void panel_sums(const std::uint8_t* lhs, std::size_t stride, const std::int8_t* weights,
+                                  const bytegate::PackedMatrix& rhs, bytegate::kernels::Passing passing,
+                                  std::int32_t* out, const Between& between) const {
+    using bytegate::kernels::Passing;
+    const Operands of{lhs, stride, weights, rhs.k_groups * (Isa::width * Isa::kr), rhs.k};
+    if (passing == Passing::nothing) {
+      sums<vectors, Passing::nothing>(of, out, between);
+    } else if (passing == Passing::weights) {
+      sums<vectors, Passing::weights>(of, out, between);
+    } else if constexpr (vectors == 4) {
+      sums<vectors, Passing::activations>(of, out, between);
     }
   }
 
@@ -82,9 +91,13 @@ class TileBlocks {
   static BYTEGATE_INLINE void zero() {
     asm volatile("tilezero %%tmm%c0" : : "i"(tile));
   }
-  template <int tile>
+  template <int tile, bool passing = false>
   static BYTEGATE_INLINE void load(const void* from, std::size_t stride) {
-    asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(stride), "i"(tile) : "memory");
+    if constexpr (passing) {
+      asm volatile("tileloaddt1 (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(stride), "i"(tile) : "memory");
+    } else {
+      asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(stride), "i"(tile) : "memory");
+    }
   }
   template <int tile>
   static BYTEGATE_INLINE void store(std::int32_t* to, std::size_t stride) {
@@ -98,41 +111,53 @@ class TileBlocks {
     asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sum), "i"(activations), "i"(weights));
   }
 
-  template <int count>
-  static BYTEGATE_INLINE void one_high(const std::uint8_t* lhs, std::size_t stride, const std::int8_t* weights,
-                                       const bytegate::PackedMatrix& rhs, std::int32_t* out, std::size_t out_stride) {
-    const std::size_t vector_size = rhs.k_groups * (Isa::width * Isa::kr);
-    bytegate::kernels::static_for<count>([]<int v>() BYTEGATE_LAMBDA { zero<v>(); });
-    for (std::size_t k = 0; k < rhs.k; k += tile_k, lhs += tile_k, weights += tile_bytes) {
-      load<4>(lhs, stride);
-      bytegate::kernels::static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
-        load<5 + v % 3>(weights + v * vector_size, tile_k);
-        multiply<v, 4, 5 + v % 3>();
-      });
+  struct Operands {
+    const std::uint8_t* lhs;
+    std::size_t stride;
+    const std::int8_t* weights;
+    std::size_t vector_size;  ///< bytes from one vector of channels to the next
+    std::size_t k;
+  };
+
+  template <int vectors, bytegate::kernels::Passing passing, class Between>
+  BYTEGATE_INLINE void sums(const Operands& of, std::int32_t* out, const Between& between) const {
+    if (rows_ <= tile_rows) {
+      tile_sums<1, vectors, vectors, passing>(of, out, between);
+    } else {
+      tile_sums<2, (vectors < 2 ? vectors : 2), vectors, passing>(of, out, between);
+      if constexpr (vectors > 2) {
+        Operands rest = of;
+        rest.weights += 2 * of.vector_size;
+        tile_sums<2, vectors - 2, vectors, passing>(rest, out + 2 * Isa::width, between);
+      }
     }
-    bytegate::kernels::static_for<count>([&]<int v>() BYTEGATE_LAMBDA { store<v>(out + v * Isa::width, out_stride); });
   }
 
-  template <int count>
-  static BYTEGATE_INLINE void two_high(const std::uint8_t* lhs, std::size_t stride, const std::int8_t* weights,
-                                       const bytegate::PackedMatrix& rhs, std::int32_t* out, std::size_t out_stride) {
-    const std::size_t vector_size = rhs.k_groups * (Isa::width * Isa::kr);
-    bytegate::kernels::static_for<count>([]<int v>() BYTEGATE_LAMBDA {
-      zero<v>();
-      zero<2 + v>();
-    });
-    for (std::size_t k = 0; k < rhs.k; k += tile_k, lhs += tile_k, weights += tile_bytes) {
-      load<4>(lhs, stride);
-      load<5>(lhs + tile_rows * stride, stride);
-      bytegate::kernels::static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
-        load<6 + v>(weights + v * vector_size, tile_k);
-        multiply<v, 4, 6 + v>();
-        multiply<2 + v, 5, 6 + v>();
+  /// The sums of `high` tiles of rows and `count` vectors of a panel of `vectors`. Sums are in tiles 2 * row + vector,
+  /// or of one row in tiles 0 to 3.
+  template <int high, int count, int vectors, bytegate::kernels::Passing passing, class Between>
+  static BYTEGATE_INLINE void tile_sums(const Operands& of, std::int32_t* out, const Between& between) {
+    using bytegate::kernels::Passing;
+    using bytegate::kernels::static_for;
+    constexpr std::size_t out_stride = vectors * Isa::width;
+    constexpr int first_weights = 4 + high, weight_tiles = 4 - high;
+    static_for<high * count>([]<int i>() BYTEGATE_LAMBDA { zero<2 * (i / count) + i % count>(); });
+    const std::uint8_t* lhs = of.lhs;
+    const std::int8_t* weights = of.weights;
+    for (std::size_t k = 0; k < of.k; k += tile_k, lhs += tile_k, weights += tile_bytes) {
+      static_for<high>([&]<int r>() BYTEGATE_LAMBDA {
+        load<4 + r, passing == Passing::activations>(lhs + r * tile_rows * of.stride, of.stride);
       });
+      static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
+        constexpr int tile = first_weights + v % weight_tiles;
+        load<tile, passing == Passing::weights>(weights + v * of.vector_size, tile_k);
+        static_for<high>([&]<int r>() BYTEGATE_LAMBDA { multiply<2 * r + v, 4 + r, tile>(); });
+      });
+      between();
     }
-    bytegate::kernels::static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
-      store<v>(out + v * Isa::width, out_stride);
-      store<2 + v>(out + tile_rows * out_stride + v * Isa::width, out_stride);
+    static_for<high * count>([&]<int i>() BYTEGATE_LAMBDA {
+      constexpr int r = i / count, v = i % count;
+      store<2 * r + v>(out + r * tile_rows * out_stride + v * Isa::width, out_stride);
     });
   }
 
