@@ -22,6 +22,8 @@ namespace {
 
 /// Rows from which tiles are faster than vpdpbusd.
 constexpr std::uint32_t kTileRows = 6;
+/// Up to this k a step's product is too short for them.
+constexpr std::size_t kVectorStepK = 64;
 
 void find_ranges(const FloatRows* x, RowRange* ranges) { avx512vnni_kernels.int8->find_ranges(x, ranges); }
 
@@ -37,7 +39,7 @@ void gemm(const GemmArgs* args) {
 
 template <Cell cell, class Equations>
 void recurrent_step(const RecurrentStepArgs* args) {
-  if (args->lhs.rows < kTileRows) {
+  if (args->lhs.rows < kTileRows || args->rhs.k <= kVectorStepK) {
     return avx512vnni_kernels.int8->recurrent_step[static_cast<std::size_t>(cell)](args);
   }
   kernels::block_recurrent_step<TileBlocks, Equations>(args);
