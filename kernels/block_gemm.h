@@ -27,12 +27,16 @@ struct RowBlocks {
   BYTEGATE_INLINE std::size_t own(std::size_t i) const { return i * rows; }
 };
 
-/// What is read once while the other operand of a block product is read again and again, and so need not displace that
-/// one in the cache nearest to the core.
-enum class Passing { nothing, activations, weights };
+/// Whether the weights of a block product, which are read once, need not displace its activations in the cache nearest
+/// to the core.
+enum class Passing { nothing, weights };
 
-/// Weights of so many bytes stay in that cache, or in the next one.
+/// Weights of so many bytes stay in that cache beside activations, or in the next one beside all that a layer reads.
 constexpr std::size_t kBytesInL1 = 24 * 1024, kBytesInL2 = 1280 * 1024;
+
+BYTEGATE_INLINE Passing passing_of(std::size_t weight_bytes) {
+  return weight_bytes > kBytesInL1 ? Passing::weights : Passing::nothing;
+}
 
 /// How many of `n` follow a step, so that `steps` of them take all: at least `least`.
 BYTEGATE_INLINE std::size_t share_of(std::size_t n, std::size_t steps, std::size_t least) {
@@ -48,8 +52,8 @@ struct PanelOutputs {
   std::size_t panel = 0;
 };
 
-/// Stores `count` rows of the outputs, or those that are left. A function of its own: inside a loop of tile instructions
-/// compilers run out of registers.
+/// Stores `count` rows of the outputs, or those that are left. A function of its own: inside a loop of tile
+/// instructions compilers run out of registers.
 template <class Isa>
 __attribute__((noinline)) void store_rows(const GemmArgs& a, PanelOutputs& outputs, std::size_t count) {
   using F = typename Isa::F;
@@ -87,44 +91,47 @@ __attribute__((noinline)) void store_rows(const GemmArgs& a, PanelOutputs& outpu
   outputs.sums = sums;
 }
 
-/// Blocks [first, last), each of which takes a panel in turn.
+/// Block i by panels [panel_begin, panel_end), all of which have columns that are stored.
 template <class Blocks>
-__attribute__((noinline)) void gemm_blocks(const GemmArgs& a, const Blocks& blocks, const RowBlocks& rows,
-                                           std::size_t first, std::size_t last, Passing passing) {
+__attribute__((noinline)) void gemm_block(const GemmArgs& a, const Blocks& blocks, const RowBlocks& rows, std::size_t i,
+                                          std::size_t panel_begin, std::size_t panel_end) {
   using Isa = typename Blocks::Isa;
   constexpr std::size_t channels = 4 * Isa::width;
-  // Of one block and panel in turn with the next, whose sums are under way while the outputs of those before are
-  // stored.
+  // Of one panel in turn with the next, whose sums are under way while the outputs of the one before are stored.
   alignas(64) std::int32_t sums[2][Blocks::max_rows * channels];
-  const std::size_t used = (a.n_out + channels - 1) / channels, end = used < a.panel_end ? used : a.panel_end;
+  const std::size_t panel_bytes = a.rhs.k_groups * (channels * Isa::kr), begin = rows.begin(i), own = rows.own(i);
+  const Passing passing = passing_of((panel_end - panel_begin) * panel_bytes);
   const std::size_t share = share_of(rows.rows, blocks.template steps<4>(a.rhs.k), 4);
+  const auto* lhs = static_cast<const std::uint8_t*>(a.lhs.data) + begin * a.lhs.stride;
+  const auto* weights = static_cast<const std::int8_t*>(a.rhs.data) + panel_begin * panel_bytes;
   PanelOutputs outputs;
-  std::size_t turn = 0;
-  for (std::size_t panel = a.panel_begin; panel < end; ++panel) {
-    const auto* weights = static_cast<const std::int8_t*>(a.rhs.data) + panel * a.rhs.k_groups * (channels * Isa::kr);
-    for (std::size_t i = first; i < last; ++i, ++turn) {
-      const std::size_t begin = rows.begin(i);
-      const auto* lhs = static_cast<const std::uint8_t*>(a.lhs.data) + begin * a.lhs.stride;
-      blocks.template panel_sums<4>(lhs, a.lhs.stride, weights, a.rhs, passing, sums[turn % 2], [&]() BYTEGATE_LAMBDA {
-        if (outputs.row < outputs.end) store_rows<Isa>(a, outputs, share);
-      });
-      store_rows<Isa>(a, outputs, rows.rows);
-      outputs = {sums[turn % 2] + (rows.own(i) - begin) * channels, rows.own(i), begin + rows.rows, panel};
-    }
+  for (std::size_t panel = panel_begin; panel < panel_end; ++panel, weights += panel_bytes) {
+    std::int32_t* panel_sums = sums[panel % 2];
+    blocks.template panel_sums<4>(lhs, a.lhs.stride, weights, a.rhs, passing, panel_sums, [&]() BYTEGATE_LAMBDA {
+      if (outputs.row < outputs.end) store_rows<Isa>(a, outputs, share);
+    });
+    store_rows<Isa>(a, outputs, rows.rows);
+    outputs = {panel_sums + (own - begin) * channels, own, begin + rows.rows, panel};
   }
   store_rows<Isa>(a, outputs, rows.rows);
 }
 
 template <class Blocks>
 void block_gemm(const GemmArgs* args) {
+  constexpr std::size_t channels = 4 * Blocks::Isa::width;
   const GemmArgs& a = *args;
   const RowBlocks rows(a.lhs.rows, Blocks::max_rows);
-  if (rows.count == 0) return;
+  const std::size_t used = (a.n_out + channels - 1) / channels, end = used < a.panel_end ? used : a.panel_end;
+  if (rows.count == 0 || a.panel_begin >= end) return;
   const Blocks blocks(rows.rows);
-  const std::size_t bytes = (a.panel_end - a.panel_begin) * a.rhs.k_groups * (4 * Blocks::Isa::width * Blocks::Isa::kr);
-  if (bytes > kBytesInL2) return gemm_blocks(a, blocks, rows, 0, rows.count, Passing::activations);
-  const Passing passing = bytes > kBytesInL1 ? Passing::weights : Passing::nothing;
-  for (std::size_t i = 0; i < rows.count; ++i) gemm_blocks(a, blocks, rows, i, i + 1, passing);
+  // Panels that stay in L2, beside outputs on their way to memory, while all blocks pass. Each block stays in L1.
+  const std::size_t panel_bytes = a.rhs.k_groups * (channels * Blocks::Isa::kr), panels = end - a.panel_begin;
+  std::size_t at_once = panels;
+  if (panels * panel_bytes > kBytesInL2) at_once = kBytesInL2 / 2 > panel_bytes ? kBytesInL2 / 2 / panel_bytes : 1;
+  for (std::size_t panel = a.panel_begin; panel < end; panel += at_once) {
+    const std::size_t last = end - panel < at_once ? end : panel + at_once;
+    for (std::size_t i = 0; i < rows.count; ++i) gemm_block(a, blocks, rows, i, panel, last);
+  }
 }
 
 }  // namespace bytegate::kernels

@@ -11,7 +11,8 @@ namespace bytegate::kernels {
 template <class Isa, class Cell>
 class UnitsInTurn {
  public:
-  UnitsInTurn(const RecurrentStepArgs& a, StepRanges<Isa>& ranges) : a_(a), ranges_(ranges) {}
+  UnitsInTurn(const RecurrentStepArgs& a, const PanelSweep& sweep, StepRanges<Isa>& ranges)
+      : a_(a), ranges_(ranges), input_ahead_(sweep.step * (Cell::input_gates * Isa::width * sizeof(float))) {}
 
   /// Of rows [own, end) and one panel, whose sums are those of rows from `own` on.
   BYTEGATE_INLINE void begin(const std::int32_t* sums, std::size_t own, std::size_t end, std::size_t panel) {
@@ -32,16 +33,20 @@ class UnitsInTurn {
     for (; row_ < end; ++row_, sums_ += channels) {
       const RowDequantizer<Isa> dequantizer(a.lhs.scales[row_]);
       const float* input = step_input<Isa>(a, input_gates_of<Cell>(), row_, panel_);
+      // Of the panel to come, which is too short a piece for the CPU to fetch it by itself.
+      const char* input_ahead = reinterpret_cast<const char*>(reinterpret_cast<std::uintptr_t>(input) + input_ahead_);
       F gates[Cell::gates], next[kHalfWay];
       static_for<Cell::gates>([&]<int v>() BYTEGATE_LAMBDA {
         const std::size_t channel = n + v * Isa::width;
+        __builtin_prefetch(input_ahead + v * (Isa::width * sizeof(float)), 0, 2);
         gates[v] = dequantizer.value(start_of<Isa>(a.rhs, channel) + Isa::load(sums_ + v * Isa::width),
                                      Isa::load(a.rhs.sums + channel), Isa::load(a.rhs.scales + channel),
                                      step_addend<Isa, Cell::own_bias, v>(a, input, channel));
       });
       const StepUnit<Isa> unit{row_, panel_, &ranges_.of(row_)};
       Cell::template open<Isa>(gates, step_memory<Isa, Cell>(a, unit), next);
-      if (before_.range) store_h<Isa>(a, before_, Cell::template close<Isa>(opened, step_memory<Isa, Cell>(a, before_)));
+      if (before_.range)
+        store_h<Isa>(a, before_, Cell::template close<Isa>(opened, step_memory<Isa, Cell>(a, before_)));
       static_for<kHalfWay>([&]<int v>() BYTEGATE_LAMBDA { opened[v] = next[v]; });
       before_ = unit;
     }
@@ -51,13 +56,15 @@ class UnitsInTurn {
   /// Those that are left, and the last one's end.
   void finish() {
     compute(end_ - row_);
-    if (before_.range) store_h<Isa>(a_, before_, Cell::template close<Isa>(opened_, step_memory<Isa, Cell>(a_, before_)));
+    if (before_.range)
+      store_h<Isa>(a_, before_, Cell::template close<Isa>(opened_, step_memory<Isa, Cell>(a_, before_)));
   }
 
  private:
   static constexpr std::size_t channels = Cell::gates * Isa::width;
   const RecurrentStepArgs& a_;
   StepRanges<Isa>& ranges_;
+  std::size_t input_ahead_;  ///< bytes from a panel's input to the next one's
   const std::int32_t* sums_ = nullptr;
   std::size_t row_ = 0, end_ = 0, panel_ = 0;
   StepUnit<Isa> before_ = {0, 0, nullptr};  ///< opened, and not closed
@@ -73,14 +80,16 @@ void block_recurrent_step(const RecurrentStepArgs* args) {
   if (rows.count == 0) return;
   const Blocks blocks(rows.rows);
   const PanelSweep sweep(a);
-  const std::size_t panel_bytes = a.rhs.k_groups * (channels * Isa::kr);
-  const Passing passing = sweep.count * panel_bytes > kBytesInL1 ? Passing::weights : Passing::nothing;
-  const std::size_t share = share_of(rows.rows, blocks.template steps<Cell::gates>(a.rhs.k), 8);
+  const std::size_t panel_bytes = a.rhs.k_groups * (channels * Isa::kr), bytes = sweep.count * panel_bytes;
+  const Passing passing = passing_of(bytes);
+  // Units, most of them vector instructions, take turns with tiles, but go beside weights that are on their way.
+  const std::size_t least = bytes > kBytesInL2 ? 1 : 8;
+  const std::size_t share = share_of(rows.rows, blocks.template steps<Cell::gates>(a.rhs.k), least);
   alignas(64) std::int32_t sums[2][Blocks::max_rows * channels];
   for (std::size_t first = 0; first < rows.count; first += at_once) {
     const std::size_t last = rows.count - first < at_once ? rows.count : first + at_once;
     StepRanges<Isa> ranges(rows.own(first), rows.begin(last - 1) + rows.rows);
-    UnitsInTurn<Isa, Cell> units(a, ranges);
+    UnitsInTurn<Isa, Cell> units(a, sweep, ranges);
     std::size_t turn = 0;
     for (std::size_t p = 0; p < sweep.count; ++p) {
       const std::size_t panel = sweep.panel(p);

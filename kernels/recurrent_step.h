@@ -208,6 +208,7 @@ __attribute__((noinline)) void step_block(const RecurrentStepArgs& a, const Step
   for (std::size_t i = 0; i < sweep.count; ++i) {
     const std::size_t panel = sweep.panel(i), next = sweep.panel(i + 1 < sweep.count ? i + 1 : i);
     const float* input = step_input<Isa>(a, parts.input_gates, 0, panel);
+    const float* next_input = step_input<Isa>(a, parts.input_gates, 0, next);
     FetchAhead ahead(static_cast<const char*>(a.rhs.data) + next * panel_bytes, step);
     tiles.for_each([&](std::size_t, std::size_t m, std::size_t rows) BYTEGATE_LAMBDA {
       if (units.count + rows > at_once) {
@@ -219,6 +220,9 @@ __attribute__((noinline)) void step_block(const RecurrentStepArgs& a, const Step
                                 units.gates + units.count * parts.gates);
       for (std::size_t r = row; r < row + rows; r = computed_here(r + 1)) {  // else it is unrolled, or made of vectors
         units.units[units.count++] = {r, panel, &ranges.of(r)};
+        for (std::size_t v = 0; v < parts.gates; ++v) {
+          __builtin_prefetch(next_input + r * a.input_stride + v * Isa::width, 0, 2);
+        }
       }
     });
   }

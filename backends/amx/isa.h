@@ -68,10 +68,8 @@ class TileBlocks {
     const Operands of{lhs, stride, weights, rhs.k_groups * (Isa::width * Isa::kr), rhs.k};
     if (passing == Passing::nothing) {
       sums<vectors, Passing::nothing>(of, out, between);
-    } else if (passing == Passing::weights) {
+    } else {
       sums<vectors, Passing::weights>(of, out, between);
-    } else if constexpr (vectors == 4) {
-      sums<vectors, Passing::activations>(of, out, between);
     }
   }
 
@@ -145,9 +143,7 @@ class TileBlocks {
     const std::uint8_t* lhs = of.lhs;
     const std::int8_t* weights = of.weights;
     for (std::size_t k = 0; k < of.k; k += tile_k, lhs += tile_k, weights += tile_bytes) {
-      static_for<high>([&]<int r>() BYTEGATE_LAMBDA {
-        load<4 + r, passing == Passing::activations>(lhs + r * tile_rows * of.stride, of.stride);
-      });
+      static_for<high>([&]<int r>() BYTEGATE_LAMBDA { load<4 + r>(lhs + r * tile_rows * of.stride, of.stride); });
       static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
         constexpr int tile = first_weights + v % weight_tiles;
         load<tile, passing == Passing::weights>(weights + v * of.vector_size, tile_k);

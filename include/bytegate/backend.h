@@ -249,7 +249,7 @@ struct RecurrentStepArgs {
 /// nothing.
 struct Kernels {
   std::uint32_t mr;         ///< rows that a tile handles at once, 1 or more
-  std::uint32_t tile_rows;  ///< rows from which a call may use the tile registers (AMX), which it then configures; 0: never
+  std::uint32_t tile_rows;  ///< rows from which a call may use the tile registers (AMX), which it configures; 0: never
   PackedLayout layout;      ///< of weights
   std::uint32_t lhs_size;   ///< bytes of a staged activation
   std::uint32_t rhs_size;   ///< bytes of a weight: 1 (int8) or 4 (float)
