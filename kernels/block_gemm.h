@@ -5,9 +5,10 @@
 //   Blocks::Isa, Blocks::max_rows   its vectors, and the rows of its largest block
 //   Blocks blocks(rows)             makes the CPU ready for blocks of exactly `rows` rows; its destructor ends that
 //   blocks.steps<vectors>(k)        steps in which panel_sums goes over k for a panel of so many vectors of channels
-//   blocks.panel_sums<vectors>(lhs, stride, weights, rhs, passing, out, between)
-//     the sums over k of such a panel, the first of whose weights is at `weights`, as int32 [rows, vectors]; between()
-//     is called after each step, for work that does not wait for these sums
+//   blocks.panel_sums<vectors>(lhs, stride, weights, rhs, streamed, out, between)
+//     the sums over k of such a panel, the first of whose weights is at `weights`, as int32 [rows, vectors]; streamed:
+//     the weights are read once, and so need not displace activations in L1; between() is called after each step, for
+//     work that does not wait for these sums
 #pragma once
 
 #include "kernels/product.h"
@@ -27,16 +28,9 @@ struct RowBlocks {
   BYTEGATE_INLINE std::size_t own(std::size_t i) const { return i * rows; }
 };
 
-/// Whether the weights of a block product, which are read once, need not displace its activations in the cache nearest
-/// to the core.
-enum class Passing { nothing, weights };
-
-/// Weights of so many bytes stay in that cache beside activations, or in the next one beside all that a layer reads.
+/// Weights of so many bytes stay in L1 beside the activations that they are multiplied by, or in L2 beside all that a
+/// layer reads.
 constexpr std::size_t kBytesInL1 = 24 * 1024, kBytesInL2 = 1280 * 1024;
-
-BYTEGATE_INLINE Passing passing_of(std::size_t weight_bytes) {
-  return weight_bytes > kBytesInL1 ? Passing::weights : Passing::nothing;
-}
 
 /// How many of `n` follow a step, so that `steps` of them take all: at least `least`.
 BYTEGATE_INLINE std::size_t share_of(std::size_t n, std::size_t steps, std::size_t least) {
@@ -47,8 +41,8 @@ BYTEGATE_INLINE std::size_t share_of(std::size_t n, std::size_t steps, std::size
 /// The outputs of a panel whose sums are in memory: [rows, 4 vectors]. They are stored while the next sums are under
 /// way.
 struct PanelOutputs {
-  const std::int32_t* sums = nullptr;  ///< of the first row
-  std::size_t row = 0, end = 0;
+  const std::int32_t* sums = nullptr;  ///< of the next row
+  std::size_t row = 0, end = 0;        ///< the next, and behind the last
   std::size_t panel = 0;
 };
 
@@ -100,20 +94,22 @@ __attribute__((noinline)) void gemm_block(const GemmArgs& a, const Blocks& block
   // Of one panel in turn with the next, whose sums are under way while the outputs of the one before are stored.
   alignas(64) std::int32_t sums[2][Blocks::max_rows * channels];
   const std::size_t panel_bytes = a.rhs.k_groups * (channels * Isa::kr), begin = rows.begin(i), own = rows.own(i);
-  const Passing passing = passing_of((panel_end - panel_begin) * panel_bytes);
+  const bool streamed = (panel_end - panel_begin) * panel_bytes > kBytesInL1;
   const std::size_t share = share_of(rows.rows, blocks.template steps<4>(a.rhs.k), 4);
   const auto* lhs = static_cast<const std::uint8_t*>(a.lhs.data) + begin * a.lhs.stride;
   const auto* weights = static_cast<const std::int8_t*>(a.rhs.data) + panel_begin * panel_bytes;
   PanelOutputs outputs;
+  const auto store = [&](std::size_t count) BYTEGATE_LAMBDA {
+    if (outputs.row < outputs.end) store_rows<Isa>(a, outputs, count);
+  };
   for (std::size_t panel = panel_begin; panel < panel_end; ++panel, weights += panel_bytes) {
     std::int32_t* panel_sums = sums[panel % 2];
-    blocks.template panel_sums<4>(lhs, a.lhs.stride, weights, a.rhs, passing, panel_sums, [&]() BYTEGATE_LAMBDA {
-      if (outputs.row < outputs.end) store_rows<Isa>(a, outputs, share);
-    });
-    store_rows<Isa>(a, outputs, rows.rows);
+    blocks.template panel_sums<4>(lhs, a.lhs.stride, weights, a.rhs, streamed, panel_sums,
+                                  [&]() BYTEGATE_LAMBDA { store(share); });
+    store(rows.rows);
     outputs = {panel_sums + (own - begin) * channels, own, begin + rows.rows, panel};
   }
-  store_rows<Isa>(a, outputs, rows.rows);
+  store(rows.rows);
 }
 
 template <class Blocks>

@@ -14,10 +14,10 @@ class UnitsInTurn {
   UnitsInTurn(const RecurrentStepArgs& a, const PanelSweep& sweep, StepRanges<Isa>& ranges)
       : a_(a), ranges_(ranges), input_ahead_(sweep.step * (Cell::input_gates * Isa::width * sizeof(float))) {}
 
-  /// Of rows [own, end) and one panel, whose sums are those of rows from `own` on.
-  BYTEGATE_INLINE void begin(const std::int32_t* sums, std::size_t own, std::size_t end, std::size_t panel) {
+  /// Those of rows [row, end) and one panel come next. sums: of these rows.
+  BYTEGATE_INLINE void begin(const std::int32_t* sums, std::size_t row, std::size_t end, std::size_t panel) {
     sums_ = sums;
-    row_ = own;
+    row_ = row;
     end_ = end;
     panel_ = panel;
   }
@@ -45,8 +45,7 @@ class UnitsInTurn {
       });
       const StepUnit<Isa> unit{row_, panel_, &ranges_.of(row_)};
       Cell::template open<Isa>(gates, step_memory<Isa, Cell>(a, unit), next);
-      if (before_.range)
-        store_h<Isa>(a, before_, Cell::template close<Isa>(opened, step_memory<Isa, Cell>(a, before_)));
+      close(opened);
       static_for<kHalfWay>([&]<int v>() BYTEGATE_LAMBDA { opened[v] = next[v]; });
       before_ = unit;
     }
@@ -56,18 +55,22 @@ class UnitsInTurn {
   /// Those that are left, and the last one's end.
   void finish() {
     compute(end_ - row_);
-    if (before_.range)
-      store_h<Isa>(a_, before_, Cell::template close<Isa>(opened_, step_memory<Isa, Cell>(a_, before_)));
+    close(opened_);
   }
 
  private:
+  BYTEGATE_INLINE void close(const typename Isa::F (&opened)[kHalfWay]) const {
+    if (!before_.range) return;
+    store_h<Isa>(a_, before_, Cell::template close<Isa>(opened, step_memory<Isa, Cell>(a_, before_)));
+  }
+
   static constexpr std::size_t channels = Cell::gates * Isa::width;
   const RecurrentStepArgs& a_;
   StepRanges<Isa>& ranges_;
   std::size_t input_ahead_;  ///< bytes from a panel's input to the next one's
   const std::int32_t* sums_ = nullptr;
   std::size_t row_ = 0, end_ = 0, panel_ = 0;
-  StepUnit<Isa> before_ = {0, 0, nullptr};  ///< opened, and not closed
+  StepUnit<Isa> before_ = {0, 0, nullptr};  ///< opened, and not closed; no range: none
   typename Isa::F opened_[kHalfWay] = {typename Isa::F(0.0f), typename Isa::F(0.0f)};
 };
 
@@ -81,7 +84,6 @@ void block_recurrent_step(const RecurrentStepArgs* args) {
   const Blocks blocks(rows.rows);
   const PanelSweep sweep(a);
   const std::size_t panel_bytes = a.rhs.k_groups * (channels * Isa::kr), bytes = sweep.count * panel_bytes;
-  const Passing passing = passing_of(bytes);
   // Units, most of them vector instructions, take turns with tiles, but go beside weights that are on their way.
   const std::size_t least = bytes > kBytesInL2 ? 1 : 8;
   const std::size_t share = share_of(rows.rows, blocks.template steps<Cell::gates>(a.rhs.k), least);
@@ -97,7 +99,7 @@ void block_recurrent_step(const RecurrentStepArgs* args) {
       for (std::size_t i = first; i < last; ++i, ++turn) {
         const std::size_t begin = rows.begin(i), own = rows.own(i);
         const auto* lhs = static_cast<const std::uint8_t*>(a.lhs.data) + begin * a.lhs.stride;
-        blocks.template panel_sums<Cell::gates>(lhs, a.lhs.stride, weights, a.rhs, passing, sums[turn % 2],
+        blocks.template panel_sums<Cell::gates>(lhs, a.lhs.stride, weights, a.rhs, bytes > kBytesInL1, sums[turn % 2],
                                                 [&]() BYTEGATE_LAMBDA {
                                                   if (units.any()) units.compute(share);
                                                 });

@@ -14,7 +14,6 @@
 #include <bytegate/backend.h>
 
 #include "backends/common/avx512_vectors.h"
-#include "kernels/block_gemm.h"
 #include "kernels/static_for.h"
 
 namespace {
@@ -62,14 +61,13 @@ class TileBlocks {
 
   template <int vectors, class Between>
   BYTEGATE_INLINE void panel_sums(const std::uint8_t* lhs, std::size_t stride, const std::int8_t* weights,
-                                  const bytegate::PackedMatrix& rhs, bytegate::kernels::Passing passing,
-                                  std::int32_t* out, const Between& between) const {
-    using bytegate::kernels::Passing;
+                                  const bytegate::PackedMatrix& rhs, bool streamed, std::int32_t* out,
+                                  const Between& between) const {
     const Operands of{lhs, stride, weights, rhs.k_groups * (Isa::width * Isa::kr), rhs.k};
-    if (passing == Passing::nothing) {
-      sums<vectors, Passing::nothing>(of, out, between);
+    if (streamed) {
+      sums<vectors, true>(of, out, between);
     } else {
-      sums<vectors, Passing::weights>(of, out, between);
+      sums<vectors, false>(of, out, between);
     }
   }
 
@@ -89,9 +87,10 @@ class TileBlocks {
   static BYTEGATE_INLINE void zero() {
     asm volatile("tilezero %%tmm%c0" : : "i"(tile));
   }
-  template <int tile, bool passing = false>
+  /// streamed: the line need not stay in L1.
+  template <int tile, bool streamed = false>
   static BYTEGATE_INLINE void load(const void* from, std::size_t stride) {
-    if constexpr (passing) {
+    if constexpr (streamed) {
       asm volatile("tileloaddt1 (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(stride), "i"(tile) : "memory");
     } else {
       asm volatile("tileloadd (%0,%1,1), %%tmm%c2" : : "r"(from), "r"(stride), "i"(tile) : "memory");
@@ -117,25 +116,24 @@ class TileBlocks {
     std::size_t k;
   };
 
-  template <int vectors, bytegate::kernels::Passing passing, class Between>
+  template <int vectors, bool streamed, class Between>
   BYTEGATE_INLINE void sums(const Operands& of, std::int32_t* out, const Between& between) const {
     if (rows_ <= tile_rows) {
-      tile_sums<1, vectors, vectors, passing>(of, out, between);
+      tile_sums<1, vectors, vectors, streamed>(of, out, between);
     } else {
-      tile_sums<2, (vectors < 2 ? vectors : 2), vectors, passing>(of, out, between);
+      tile_sums<2, (vectors < 2 ? vectors : 2), vectors, streamed>(of, out, between);
       if constexpr (vectors > 2) {
         Operands rest = of;
         rest.weights += 2 * of.vector_size;
-        tile_sums<2, vectors - 2, vectors, passing>(rest, out + 2 * Isa::width, between);
+        tile_sums<2, vectors - 2, vectors, streamed>(rest, out + 2 * Isa::width, between);
       }
     }
   }
 
   /// The sums of `high` tiles of rows and `count` vectors of a panel of `vectors`. Sums are in tiles 2 * row + vector,
   /// or of one row in tiles 0 to 3.
-  template <int high, int count, int vectors, bytegate::kernels::Passing passing, class Between>
+  template <int high, int count, int vectors, bool streamed, class Between>
   static BYTEGATE_INLINE void tile_sums(const Operands& of, std::int32_t* out, const Between& between) {
-    using bytegate::kernels::Passing;
     using bytegate::kernels::static_for;
     constexpr std::size_t out_stride = vectors * Isa::width;
     constexpr int first_weights = 4 + high, weight_tiles = 4 - high;
@@ -146,7 +144,7 @@ class TileBlocks {
       static_for<high>([&]<int r>() BYTEGATE_LAMBDA { load<4 + r>(lhs + r * tile_rows * of.stride, of.stride); });
       static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
         constexpr int tile = first_weights + v % weight_tiles;
-        load<tile, passing == Passing::weights>(weights + v * of.vector_size, tile_k);
+        load<tile, streamed>(weights + v * of.vector_size, tile_k);
         static_for<high>([&]<int r>() BYTEGATE_LAMBDA { multiply<2 * r + v, 4 + r, tile>(); });
       });
       between();
