@@ -41,9 +41,9 @@ BYTEGATE_INLINE std::size_t share_of(std::size_t n, std::size_t steps, std::size
 /// The outputs of a panel whose sums are in memory: [rows, 4 vectors]. They are stored while the next sums are under
 /// way.
 struct PanelOutputs {
-  const std::int32_t* sums = nullptr;  ///< of the next row
-  std::size_t row = 0, end = 0;        ///< the next, and behind the last
-  std::size_t panel = 0;
+  const std::int32_t* sums;  ///< of the next row
+  std::size_t row, end;      ///< the next, and behind the last
+  std::size_t panel;
 };
 
 /// Stores `count` rows of the outputs, or those that are left. A function of its own: inside a loop of tile
@@ -98,7 +98,7 @@ __attribute__((noinline)) void gemm_block(const GemmArgs& a, const Blocks& block
   const std::size_t share = share_of(rows.rows, blocks.template steps<4>(a.rhs.k), 4);
   const auto* lhs = static_cast<const std::uint8_t*>(a.lhs.data) + begin * a.lhs.stride;
   const auto* weights = static_cast<const std::int8_t*>(a.rhs.data) + panel_begin * panel_bytes;
-  PanelOutputs outputs;
+  PanelOutputs outputs = {nullptr, 0, 0, 0};
   const auto store = [&](std::size_t count) BYTEGATE_LAMBDA {
     if (outputs.row < outputs.end) store_rows<Isa>(a, outputs, count);
   };
