@@ -103,7 +103,6 @@ void block_recurrent_step(const RecurrentStepArgs* args) {
                                                 [&]() BYTEGATE_LAMBDA {
                                                   if (units.any()) units.compute(share);
                                                 });
-        units.compute(rows.rows);
         units.begin(sums[turn % 2] + (own - begin) * channels, own, begin + rows.rows, panel);
       }
     }

@@ -206,6 +206,14 @@ TEST_P(GemmTest, LargeK) {
   }
 }
 
+// A product may take weights beyond a cache in parts.
+TEST_P(GemmTest, LargeWeights) {
+  if (size() == 0) GTEST_SKIP() << "not in a small test";
+  Random random(5);
+  constexpr std::size_t k = 1090, n = 1290;
+  check(random_activations(37, k, random), weights_of(n, k, random_weights(n * k, random)), false);
+}
+
 TEST_P(GemmTest, LargerKIsRefused) {
   const QuantizedWeight weight = weights_of(1, 65537, std::vector<std::int8_t>(65537));
   try {

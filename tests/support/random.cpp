@@ -158,6 +158,7 @@ std::vector<LstmCase> large_lstm_cases() {
   add({9, 130, 3, true, false, false, 0}, 150, 1, false);
   add({2, 3, 2, false, false, true, 0}, 700, 1, true);
   add({300, 5, 1, true, false, false, 0}, 3, 5, true);
+  add({4, 600, 1, true, false, false, 0}, 2, 37, false);  // weights beyond a cache
   for (const Cell other : recurrent_layers()) {
     if (other == Cell::lstm) continue;
     layer = other;
