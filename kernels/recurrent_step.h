@@ -197,6 +197,7 @@ __attribute__((noinline)) void step_block(const RecurrentStepArgs& a, const Step
   using Units = StepUnits<Isa>;
   const PanelSweep sweep(a);
   const std::size_t panel_bytes = a.rhs.k_groups * parts.group_bytes;
+  const std::size_t input_bytes = parts.gates * (Isa::width * sizeof(float));
   // No more than a tile: while the activations are computed, the weights of the next panel are on their way to L1.
   // Unless about all weights are in L1 already.
   constexpr std::size_t about_l1 = 65536;
@@ -220,9 +221,9 @@ __attribute__((noinline)) void step_block(const RecurrentStepArgs& a, const Step
                                 units.gates + units.count * parts.gates);
       for (std::size_t r = row; r < row + rows; r = computed_here(r + 1)) {  // else it is unrolled, or made of vectors
         units.units[units.count++] = {r, panel, &ranges.of(r)};
-        for (std::size_t v = 0; v < parts.gates; ++v) {
-          __builtin_prefetch(next_input + r * a.input_stride + v * Isa::width, 0, 2);
-        }
+        // Pieces too short for the CPU to fetch ahead by itself.
+        const auto* input_ahead = reinterpret_cast<const char*>(next_input + r * a.input_stride);
+        for (std::size_t line = 0; line < input_bytes; line += 64) __builtin_prefetch(input_ahead + line, 0, 2);
       }
     });
   }
