@@ -11,15 +11,16 @@ namespace bytegate::kernels {
 template <class Isa, class Cell>
 class UnitsInTurn {
  public:
-  UnitsInTurn(const RecurrentStepArgs& a, const PanelSweep& sweep, StepRanges<Isa>& ranges)
-      : a_(a), ranges_(ranges), input_ahead_(sweep.step * (Cell::input_gates * Isa::width * sizeof(float))) {}
+  UnitsInTurn(const RecurrentStepArgs& a, StepRanges<Isa>& ranges) : a_(a), ranges_(ranges) {}
 
-  /// Those of rows [row, end) and one panel come next. sums: of these rows.
-  BYTEGATE_INLINE void begin(const std::int32_t* sums, std::size_t row, std::size_t end, std::size_t panel) {
+  /// Those of rows [row, end) and one panel come now, and then those of next_panel. sums: of these rows.
+  BYTEGATE_INLINE void begin(const std::int32_t* sums, std::size_t row, std::size_t end, std::size_t panel,
+                             std::size_t next_panel) {
     sums_ = sums;
     row_ = row;
     end_ = end;
     panel_ = panel;
+    next_panel_ = next_panel;
   }
   BYTEGATE_INLINE bool any() const { return row_ < end_; }
 
@@ -33,12 +34,10 @@ class UnitsInTurn {
     for (; row_ < end; ++row_, sums_ += channels) {
       const RowDequantizer<Isa> dequantizer(a.lhs.scales[row_]);
       const float* input = step_input<Isa>(a, input_gates_of<Cell>(), row_, panel_);
-      // Of the panel to come, which is too short a piece for the CPU to fetch it by itself.
-      const char* input_ahead = reinterpret_cast<const char*>(reinterpret_cast<std::uintptr_t>(input) + input_ahead_);
+      fetch_piece(step_input<Isa>(a, input_gates_of<Cell>(), row_, next_panel_), channels * sizeof(float));
       F gates[Cell::gates], next[kHalfWay];
       static_for<Cell::gates>([&]<int v>() BYTEGATE_LAMBDA {
         const std::size_t channel = n + v * Isa::width;
-        __builtin_prefetch(input_ahead + v * (Isa::width * sizeof(float)), 0, 2);
         gates[v] = dequantizer.value(start_of<Isa>(a.rhs, channel) + Isa::load(sums_ + v * Isa::width),
                                      Isa::load(a.rhs.sums + channel), Isa::load(a.rhs.scales + channel),
                                      step_addend<Isa, Cell::own_bias, v>(a, input, channel));
@@ -67,9 +66,8 @@ class UnitsInTurn {
   static constexpr std::size_t channels = Cell::gates * Isa::width;
   const RecurrentStepArgs& a_;
   StepRanges<Isa>& ranges_;
-  std::size_t input_ahead_;  ///< bytes from a panel's input to the next one's
   const std::int32_t* sums_ = nullptr;
-  std::size_t row_ = 0, end_ = 0, panel_ = 0;
+  std::size_t row_ = 0, end_ = 0, panel_ = 0, next_panel_ = 0;
   StepUnit<Isa> before_ = {0, 0, nullptr};  ///< opened, and not closed; no range: none
   typename Isa::F opened_[kHalfWay] = {typename Isa::F(0.0f), typename Isa::F(0.0f)};
 };
@@ -91,7 +89,7 @@ void block_recurrent_step(const RecurrentStepArgs* args) {
   for (std::size_t first = 0; first < rows.count; first += at_once) {
     const std::size_t last = rows.count - first < at_once ? rows.count : first + at_once;
     StepRanges<Isa> ranges(rows.own(first), rows.begin(last - 1) + rows.rows);
-    UnitsInTurn<Isa, Cell> units(a, sweep, ranges);
+    UnitsInTurn<Isa, Cell> units(a, ranges);
     std::size_t turn = 0;
     for (std::size_t p = 0; p < sweep.count; ++p) {
       const std::size_t panel = sweep.panel(p);
@@ -103,7 +101,7 @@ void block_recurrent_step(const RecurrentStepArgs* args) {
                                                 [&]() BYTEGATE_LAMBDA {
                                                   if (units.any()) units.compute(share);
                                                 });
-        units.begin(sums[turn % 2] + (own - begin) * channels, own, begin + rows.rows, panel);
+        units.begin(sums[turn % 2] + (own - begin) * channels, own, begin + rows.rows, panel, sweep.next(p));
       }
     }
     units.finish();

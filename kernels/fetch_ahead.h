@@ -1,4 +1,4 @@
-// Weights on their way to L2 while others are multiplied.
+// Weights and other operands on their way to L2 while others are multiplied.
 #pragma once
 
 #include <cstddef>
@@ -6,6 +6,11 @@
 #include "kernels/static_for.h"
 
 namespace bytegate::kernels {
+
+/// All of a piece that is too short for the CPU to fetch ahead by itself.
+BYTEGATE_INLINE void fetch_piece(const void* data, std::size_t bytes) {
+  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const char*>(data) + i, 0, 2);
+}
 
 /// The panel to come, of which each tile of rows fetches its part while it multiplies the panel before. The CPU fetches
 /// ahead of a tile by itself, but while the tiles after the first read the same weights again, it has nothing to fetch.

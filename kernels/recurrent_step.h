@@ -55,6 +55,8 @@ struct PanelSweep {
 
   /// A product: compilers advance what follows from it from one i to the next.
   BYTEGATE_INLINE std::size_t panel(std::size_t i) const { return first + i * step; }
+  /// The one that follows panel(i), or the last itself.
+  BYTEGATE_INLINE std::size_t next(std::size_t i) const { return panel(i + 1 < count ? i + 1 : i); }
 };
 
 /// What is added to the sums of a gate. input: step_input of the row and panel; channel: the gate's first.
@@ -207,7 +209,7 @@ __attribute__((noinline)) void step_block(const RecurrentStepArgs& a, const Step
   const RowTiles tiles(row_count, parts.mr);
   const std::size_t step = FetchAhead::step_of(parts.group_bytes, tiles.count);
   for (std::size_t i = 0; i < sweep.count; ++i) {
-    const std::size_t panel = sweep.panel(i), next = sweep.panel(i + 1 < sweep.count ? i + 1 : i);
+    const std::size_t panel = sweep.panel(i), next = sweep.next(i);
     const float* input = step_input<Isa>(a, parts.input_gates, 0, panel);
     const float* next_input = step_input<Isa>(a, parts.input_gates, 0, next);
     FetchAhead ahead(static_cast<const char*>(a.rhs.data) + next * panel_bytes, step);
@@ -221,9 +223,7 @@ __attribute__((noinline)) void step_block(const RecurrentStepArgs& a, const Step
                                 units.gates + units.count * parts.gates);
       for (std::size_t r = row; r < row + rows; r = computed_here(r + 1)) {  // else it is unrolled, or made of vectors
         units.units[units.count++] = {r, panel, &ranges.of(r)};
-        // Pieces too short for the CPU to fetch ahead by itself.
-        const auto* input_ahead = reinterpret_cast<const char*>(next_input + r * a.input_stride);
-        for (std::size_t line = 0; line < input_bytes; line += 64) __builtin_prefetch(input_ahead + line, 0, 2);
+        fetch_piece(next_input + r * a.input_stride, input_bytes);
       }
     });
   }
