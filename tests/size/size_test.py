@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-LIBRARY_LIMIT = 1_375_000
+LIBRARY_LIMIT = 1_200_000
 PROGRAM_LIMIT = 810_000
 WORKSPACE_PART = 1.1
 COUNTER_SLACK = 256 * 1024  # the kernel counts resident pages in batches of about 64 a CPU: its totals are off by that
