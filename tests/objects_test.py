@@ -93,12 +93,13 @@ def check_symbols(path, name, what):
 
 def check_joined(path, label):
     """The object that is not kernels: its functions may not meet those of a program, or those of another library."""
-    for line in output_of("readelf", "--syms", "--wide", str(path)).splitlines():
-        words = line.split()
-        if len(words) < 8 or words[6] == "UND":
-            continue
-        expect(words[4] != "UNIQUE", f"{label}, {path.name}: {words[7]} is unique in a program")
-        expect(words[4] == "LOCAL" or words[5] != "HIDDEN", f"{label}, {path.name}: {words[7]} is hidden, not local")
+    symbols = [line.split() for line in output_of("readelf", "--syms", "--wide", str(path)).splitlines()]
+    defined = [words for words in symbols if len(words) == 8 and words[6] != "UND"]
+    expect(len(defined) > 100, f"{label}, {path.name}: defines {len(defined)} symbols")
+    wrong = [words[7] for words in defined
+             if words[4] == "UNIQUE" or (words[4] != "LOCAL" and words[5] == "HIDDEN")]
+    expect(not wrong, f"{label}, {path.name}: {len(wrong)} symbols are hidden and not local, or unique in a program, "
+           f"such as {wrong[:3]}")
 
 
 def disassembly(path):
