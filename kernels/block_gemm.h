@@ -95,7 +95,7 @@ __attribute__((noinline)) void gemm_block(const GemmArgs& a, const Blocks& block
   alignas(64) std::int32_t sums[2][Blocks::max_rows * channels];
   const std::size_t panel_bytes = a.rhs.k_groups * (channels * Isa::kr), begin = rows.begin(i), own = rows.own(i);
   const bool streamed = (panel_end - panel_begin) * panel_bytes > kBytesInL1;
-  const std::size_t share = share_of(rows.rows, blocks.template steps<4>(a.rhs.k), 4);
+  const std::size_t share = share_of(rows.rows, blocks.template steps<4>(a.rhs.k), 2);
   const auto* lhs = static_cast<const std::uint8_t*>(a.lhs.data) + begin * a.lhs.stride;
   const auto* weights = static_cast<const std::int8_t*>(a.rhs.data) + panel_begin * panel_bytes;
   PanelOutputs outputs = {nullptr, 0, 0, 0};
