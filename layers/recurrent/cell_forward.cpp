@@ -13,10 +13,13 @@ constexpr std::size_t kGatesBytes = 256 * 1024;
 /// Enough rows for weights that come from beyond L2 with each chunk: tile registers multiply faster than they come.
 constexpr std::size_t kMinChunkRows = 128, kMinTileChunkRows = 256;
 
+/// Chunks are equal but for one step, and up to a quarter larger rather than one more.
 std::size_t chunk_steps(const ForwardCall& call, const PackedCell& cell) {
   const std::size_t least = call.kernels.tile_rows > 0 ? kMinTileChunkRows : kMinChunkRows;
   const std::size_t rows = std::max(least, kGatesBytes / (cell.ih.channels() * sizeof(float)));
-  return std::clamp<std::size_t>(rows / call.batch(), 1, std::max<std::size_t>(call.steps, 1));
+  const std::size_t most = std::max<std::size_t>((rows + rows / 4) / call.batch(), 1);
+  const std::size_t chunks = std::max<std::size_t>((call.steps + most - 1) / most, 1);
+  return std::max<std::size_t>((call.steps + chunks - 1) / chunks, 1);
 }
 
 /// Of a recurrent layer, padded to whole panels.
