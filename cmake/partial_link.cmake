@@ -3,13 +3,14 @@
 # BYTEGATE_PARTIAL_LINK says whether the static library is made so; docs/decisions/0006-small-where-it-is-not-hot.md
 # says why.
 set(partial_link_script ${CMAKE_CURRENT_LIST_DIR}/partial_link.ld)
+set(partial_link_flags -r --force-group-allocation -T ${partial_link_script})
 set(partial_link_folder ${PROJECT_BINARY_DIR}/CMakeFiles/bytegate_partial_link)
 
 # Whether a linker, and objcopy, can: tried on what this compiler makes.
 function(bytegate_can_link_partially result linker)
   set(${result} OFF PARENT_SCOPE)
   execute_process(RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET WORKING_DIRECTORY ${partial_link_folder} COMMAND
-    ${linker} -r --force-group-allocation -T ${partial_link_script} --whole-archive probe.a -o probe.o)
+    ${linker} ${partial_link_flags} --whole-archive probe.a -o probe.o)
   if(NOT failed)
     execute_process(RESULT_VARIABLE failed OUTPUT_QUIET ERROR_QUIET WORKING_DIRECTORY ${partial_link_folder} COMMAND
       ${CMAKE_OBJCOPY} --localize-hidden probe.o)
@@ -30,7 +31,7 @@ int shown(int x) { return hidden(x); }\n" COMPILE_DEFINITIONS -fno-lto COPY_FILE
   endif()
 endfunction()
 
-if(NOT BYTEGATE_SHARED)
+if(NOT BYTEGATE_SHARED AND NOT BYTEGATE_PARTIAL_LINKER)
   bytegate_find_partial_linker()
 endif()
 set(by_default OFF)
@@ -51,7 +52,7 @@ function(bytegate_partial_link result)
   set(joined ${partial_link_folder}/$<CONFIG>/bytegate${CMAKE_CXX_OUTPUT_EXTENSION})
   add_custom_command(OUTPUT ${joined} DEPENDS ${ARGN} ${objects} ${partial_link_script} COMMAND_EXPAND_LISTS VERBATIM
     COMMAND ${CMAKE_COMMAND} -E make_directory ${partial_link_folder}/$<CONFIG>
-    COMMAND ${BYTEGATE_PARTIAL_LINKER} -r --force-group-allocation -T ${partial_link_script} ${objects} -o ${joined}
+    COMMAND ${BYTEGATE_PARTIAL_LINKER} ${partial_link_flags} ${objects} -o ${joined}
     COMMAND ${CMAKE_OBJCOPY} --localize-hidden ${joined}
     COMMENT "Joining the objects of bytegate")
   set(${result} ${joined} PARENT_SCOPE)
