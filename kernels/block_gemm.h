@@ -56,10 +56,9 @@ __attribute__((noinline)) void store_rows(const GemmArgs& a, PanelOutputs& outpu
   const std::size_t n = outputs.panel * channels, left = a.n_out - n;
   const std::size_t end = outputs.end - outputs.row < count ? outputs.end : outputs.row + count;
   const F floor = F(__builtin_bit_cast(float, a.relu ? 0u : 0xff800000u));  // of 0 or -infinity, see gemm
-  I start[4], weight_sums[4];
+  I weight_sums[4];
   F weight_scales[4], bias[4];
   static_for<4>([&]<int v>() BYTEGATE_LAMBDA {
-    start[v] = start_of<Isa>(a.rhs, n + v * Isa::width);
     weight_sums[v] = Isa::load(a.rhs.sums + n + v * Isa::width);
     weight_scales[v] = Isa::load(a.rhs.scales + n + v * Isa::width);
     bias[v] = Isa::load(a.rhs.bias + n + v * Isa::width);
@@ -70,8 +69,8 @@ __attribute__((noinline)) void store_rows(const GemmArgs& a, PanelOutputs& outpu
     const RowDequantizer<Isa> dequantizer(a.lhs.scales[row]);
     F y[4];
     static_for<4>([&]<int v>() BYTEGATE_LAMBDA {
-      y[v] = Isa::max(floor, dequantizer.value(start[v] + Isa::load(sums + v * Isa::width), weight_sums[v],
-                                               weight_scales[v], bias[v]));
+      y[v] = Isa::max(floor,
+                      dequantizer.value(Isa::load(sums + v * Isa::width), weight_sums[v], weight_scales[v], bias[v]));
     });
     if (left >= channels) {
       static_for<4>([&]<int v>() BYTEGATE_LAMBDA { Isa::store(out + v * Isa::width, y[v]); });

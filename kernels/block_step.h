@@ -38,8 +38,8 @@ class UnitsInTurn {
       F gates[Cell::gates], next[kHalfWay];
       static_for<Cell::gates>([&]<int v>() BYTEGATE_LAMBDA {
         const std::size_t channel = n + v * Isa::width;
-        gates[v] = dequantizer.value(start_of<Isa>(a.rhs, channel) + Isa::load(sums_ + v * Isa::width),
-                                     Isa::load(a.rhs.sums + channel), Isa::load(a.rhs.scales + channel),
+        gates[v] = dequantizer.value(Isa::load(sums_ + v * Isa::width), Isa::load(a.rhs.sums + channel),
+                                     Isa::load(a.rhs.scales + channel),
                                      step_addend<Isa, Cell::own_bias, v>(a, input, channel));
       });
       const StepUnit<Isa> unit{row_, panel_, &ranges_.of(row_)};

@@ -81,7 +81,7 @@ concept VectorIsa = LanesOrOne<V> && requires(typename V::F f, typename V::I i, 
 ///   least_vectors                      vectors of a panel of 4 that a tile may take alone: 1, 2 or 4
 ///   Tile<rows, vectors, of = vectors>  the sums of `rows` rows by `vectors` vectors of channels of a panel that has
 ///                                      `of`: kernels::DotTile or the backend's own
-///     run(lhs, stride, panel, rhs, n, ahead)
+///     run(lhs, stride, panel, rhs, ahead)
 ///                                      sums over the whole of k; lhs is the first row, panel the first weight;
 ///                                      the tile may fetch ahead
 ///     sum<r, v>()                      of row r and vector v, of staged activations by weights
@@ -92,7 +92,7 @@ concept Int8Product = VectorIsa<P> &&
   { P::mr + P::block_channels + P::kr + P::lhs_size + P::least_vectors } -> std::convertible_to<std::uint32_t>;
   { P::activation_bias } -> std::convertible_to<std::int32_t>;
   {P::store_quantized(q, f, i)};
-  {tile.run(operand, stride, operand, rhs, stride, ahead)};
+  {tile.run(operand, stride, operand, rhs, ahead)};
   { tile.template sum<0, 3>() } -> std::convertible_to<typename P::I>;
 };
 

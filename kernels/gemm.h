@@ -13,7 +13,7 @@ BYTEGATE_INLINE void gemm_tile(const GemmArgs& a, std::size_t m, const void* wei
   using Isa = typename Product::Isa;
   using F = typename Isa::F;
   typename Product::template Tile<rows, vectors, 4> tile;
-  tile.run(a.lhs, m, weights, a.rhs, n, ahead);
+  tile.run(a.lhs, m, weights, a.rhs, ahead);
   static_for<vectors>([&]<int v>() BYTEGATE_LAMBDA {
     const std::size_t column = n + v * Isa::width;
     const F bias = Isa::load(a.rhs.bias + column);

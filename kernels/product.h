@@ -4,9 +4,8 @@
 //   Product::Isa, Product::mr           its vectors, and the rows of its largest tile
 //   Product::Tile<rows, vectors, of>    accumulators of so many vectors of a panel that has `of`: all of them unless
 //                                       given
-//   tile.run(lhs, m, panel, rhs, n, ahead)
-//                                       sums over the whole of k; m is the first row, n the first channel; ahead: see
-//                                       FetchAhead
+//   tile.run(lhs, m, panel, rhs, ahead)
+//                                       sums over the whole of k; m is the first row; ahead: see FetchAhead
 //   tile.value<r, v>(rhs, n, addend)    the float result of row r and vector v (first channel n), plus addend
 //   Product::panel<vectors>(rhs, i)     the weights of panel i
 //   Product::least_vectors              vectors of a panel of 4 that a tile may take alone
@@ -58,15 +57,6 @@ BYTEGATE_INLINE auto with_order(const PackedMatrix& rhs, const F& f) {
   return f(PanelOrder<P, block_channels>(rhs));
 }
 
-/// Where the sums of a vector of channels begin: the low half of a pair is multiplied by 0.
-template <class P>
-BYTEGATE_INLINE typename P::I start_of(const PackedMatrix& rhs, std::size_t n) {
-  if constexpr (sum_format<P> == SumFormat::pair) {
-    return P::add_pair_products(typename P::I(0), typename P::I(-127 * (1 << 24)), P::load(rhs.sums + n));
-  }
-  return typename P::I(0);
-}
-
 /// The rows from `row` on. Of float kernels, rows have no scales.
 BYTEGATE_INLINE StagedRows rows_from(const StagedRows& lhs, std::size_t row) {
   return {static_cast<char*>(lhs.data) + row * lhs.stride, lhs.stride, lhs.scales ? lhs.scales + row : nullptr,
@@ -98,12 +88,11 @@ struct DotTile {
   static constexpr int passes = (vectors + at_once - 1) / at_once;
   I acc[rows][vectors];
 
-  /// n: the first channel.
   BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
-                           std::size_t n, FetchAhead& ahead) {
+                           FetchAhead& ahead) {
     static_for<passes>([&]<int pass>() BYTEGATE_LAMBDA {
       constexpr int first = pass * at_once, left = vectors - first;
-      this->template run_pass<first, (left < at_once ? left : at_once)>(lhs, stride, panel, rhs, n, ahead);
+      this->template run_pass<first, (left < at_once ? left : at_once)>(lhs, stride, panel, rhs, ahead);
     });
   }
 
@@ -125,19 +114,12 @@ struct DotTile {
 
   template <int first, int count>
   BYTEGATE_INLINE void run_pass(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
-                                std::size_t n, FetchAhead& ahead) {
+                                FetchAhead& ahead) {
     constexpr int chains = chains_of(count);
     constexpr std::size_t lhs_group = P::kr * P::lhs_size;  // bytes of one k group
     Sums<count> sums;
-    I start[count];
-    static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
-      start[v] = start_of<P>(rhs, n + (first + v) * width);
-      if constexpr (rows > 1 && sum_format<P> == SumFormat::pair) P::pin_register(start[v]);
-    });
-    static_for<chains * rows * count>([&]<int i>() BYTEGATE_LAMBDA {
-      constexpr int c = i / (rows * count), m = i / count % rows, v = i % count;
-      sums[c][m][v] = c == 0 ? start[v] : I(0);
-    });
+    static_for<chains * rows * count>(
+        [&]<int i>() BYTEGATE_LAMBDA { sums[i / (rows * count)][i / count % rows][i % count] = I(0); });
     with_order<P, of>(rhs, [&](const auto& order) BYTEGATE_LAMBDA {
       const auto* a = static_cast<const std::uint8_t*>(lhs);
       const auto* w = static_cast<const std::int8_t*>(panel);
@@ -194,7 +176,7 @@ struct RowDequantizer {
         correction(
             I(sum_format<P> == SumFormat::pair ? pair_factors(row.zero_point) : P::activation_bias - row.zero_point)) {}
 
-  /// fma(float(acc), sx * sw, addend), acc = sum qx * qw - zx * sum qw. `sum` is that of the products and start_of.
+  /// fma(float(acc), sx * sw, addend), acc = sum qx * qw - zx * sum qw. `sum` is that of the products.
   BYTEGATE_INLINE F value(I sum, I weight_sums, F weight_scales, F addend) const {
     I acc;
     if constexpr (sum_format<P> == SumFormat::pair) {
@@ -206,10 +188,8 @@ struct RowDequantizer {
   }
 
  private:
-  /// z, and 256 * (127 - z) in the high half.
-  static BYTEGATE_INLINE std::int32_t pair_factors(std::int32_t z) {
-    return static_cast<std::int32_t>(static_cast<std::uint32_t>(127 - z) << 24 | static_cast<std::uint32_t>(z));
-  }
+  /// 127 * z, and -128 * z in the high half.
+  static BYTEGATE_INLINE std::int32_t pair_factors(std::int32_t z) { return z * (127 - (128 << 16)); }
 };
 
 /// int8 rows by int8 weights, exact in int32, then floats by RowDequantizer.
@@ -240,9 +220,9 @@ struct QuantizedProduct {
     RowDequantizer<P> dequantizer[rows];
 
     BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs,
-                             std::size_t n, FetchAhead& ahead) {
+                             FetchAhead& ahead) {
       const auto* rows_of = static_cast<const std::uint8_t*>(lhs.data) + m * lhs.stride;
-      tile.run(rows_of, lhs.stride, panel, rhs, n, ahead);
+      tile.run(rows_of, lhs.stride, panel, rhs, ahead);
       static_for<rows>([&]<int r>() BYTEGATE_LAMBDA { dequantizer[r] = RowDequantizer<P>(lhs.scales[m + r]); });
     }
 
@@ -282,7 +262,7 @@ struct FloatProduct {
     F acc[rows][vectors];
 
     BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs,
-                             std::size_t, FetchAhead& ahead) {
+                             FetchAhead& ahead) {
       const auto* w = static_cast<const float*>(panel);
       const char* a = static_cast<const char*>(lhs.data) + m * lhs.stride;
       static_for<rows * vectors>([&]<int i>() BYTEGATE_LAMBDA { acc[i / vectors][i % vectors] = F(0.0f); });

@@ -89,7 +89,7 @@ BYTEGATE_INLINE void step_gates(const RecurrentStepArgs& a, std::size_t row, std
   using Isa = typename Product::Isa;
   const std::size_t n = panel * gates * Isa::width;
   typename Product::template Tile<rows, gates> tile;
-  tile.run(a.lhs, row, Product::template panel<gates>(a.rhs, panel), a.rhs, n, ahead);
+  tile.run(a.lhs, row, Product::template panel<gates>(a.rhs, panel), a.rhs, ahead);
   const PackedMatrix* rhs = &a.rhs;
   if constexpr (rows > 1) rhs = computed_here(rhs);
   static_for<rows * gates>([&]<int i>() BYTEGATE_LAMBDA {

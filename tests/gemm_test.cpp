@@ -180,10 +180,11 @@ TEST_P(GemmTest, EveryZeroPoint) {
   check(a, weights_of(18, 33, random_weights(18 * 33, random)), false);
 }
 
-// The largest sums there are, and large sums that cancel to a few bits, so that every bit of them is seen.
+// The largest sums that are accepted, and large sums that cancel to a few bits, so that every bit of them is seen.
 TEST_P(GemmTest, LargeK) {
   Random random(4);
-  for (std::size_t k : {std::size_t{1000}, std::size_t{16384}, std::size_t{65535}, kMaxK}) {
+  constexpr std::size_t most_of_minus_128 = kMaxWeightSum / 128;
+  for (std::size_t k : {std::size_t{1000}, std::size_t{16384}, most_of_minus_128, std::size_t{65535}, kMaxK}) {
     if (size() == 0 && k < kMaxK) continue;
     Activations a{k, {}, {}};
     for (int q : {255, 0, 255}) a.rows.push_back(Bytes(k, static_cast<std::uint8_t>(q)));
@@ -196,7 +197,7 @@ TEST_P(GemmTest, LargeK) {
     constexpr std::size_t n = 19;
     std::vector<std::int8_t> w = random_weights(n * k, random);
     for (std::size_t i = 0; i < k; ++i) {
-      w[i] = -128;
+      w[i] = k > most_of_minus_128 ? -127 : -128;
       w[k + i] = 127;
       w[2 * k + i] = i < k / 2 ? std::int8_t{127} : std::int8_t{-127};
       w[3 * k + i] = i < k / 2 ? std::int8_t{-128} : i % 2 ? std::int8_t{127} : std::int8_t{-128};
@@ -223,6 +224,21 @@ TEST_P(GemmTest, LargerKIsRefused) {
     EXPECT_EQ(e.code(), ErrorCode::invalid_argument);
     EXPECT_NE(std::string(e.what()).find("65537"), std::string::npos) << e.what();
     EXPECT_NE(std::string(e.what()).find("65536"), std::string::npos) << e.what();
+  }
+}
+
+TEST_P(GemmTest, LargerSumsOfWeightsAreRefused) {
+  std::vector<std::int8_t> w(2 * kMaxK, -127);
+  w.back() = -128;
+  const QuantizedWeight weight = weights_of(2, kMaxK, std::move(w));
+  try {
+    const Linear layer(weight, {}, Scheme::per_row(), false, &backend());
+    FAIL() << "accepted";
+  } catch (const Error& e) {
+    EXPECT_EQ(e.code(), ErrorCode::invalid_argument);
+    for (const char* part : {"output feature 1 ", "-8323073", "-8323072"}) {
+      EXPECT_NE(std::string(e.what()).find(part), std::string::npos) << part << " is not in: " << e.what();
+    }
   }
 }
 
@@ -264,15 +280,13 @@ TEST_P(GemmTest, PackingIsAsDocumented) {
 
 // Every sum of weights as a pair, for every zero point.
 TEST(SumPairTest, AllSums) {
-  const auto most = static_cast<std::int32_t>(kMaxK);
-  for (std::int32_t s = -128 * most; s <= 127 * most; ++s) {
+  for (std::int32_t s = -kMaxWeightSum; s <= kMaxWeightSum; ++s) {
     const std::int32_t pair = sum_pair(s), a = static_cast<std::int16_t>(pair & 0xffff), b = pair >> 16;
-    ASSERT_EQ(256 * b - a, s);
+    ASSERT_EQ(128 * b - 127 * a, s);
   }
   for (std::int32_t z = 0; z < 256; ++z) {
-    const std::int32_t factor = 256 * (127 - z);
-    ASSERT_EQ(factor, static_cast<std::int16_t>(factor));
-    ASSERT_EQ(factor - 127 * 256, -z * 256);
+    ASSERT_EQ(127 * z, static_cast<std::int16_t>(127 * z));
+    ASSERT_EQ(-128 * z, static_cast<std::int16_t>(-128 * z));
   }
 }
 

@@ -23,7 +23,7 @@ struct SmlalTile {
   static constexpr std::size_t group = of / 2 * 16;  // bytes of 2 k of a panel
   I acc[rows][vectors];
 
-  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs, std::size_t,
+  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
                            FetchAhead&) {
     static_for<rows * vectors>([&]<int i>() BYTEGATE_LAMBDA { acc[i / vectors][i % vectors] = I(0); });
     const auto* w = static_cast<const std::int8_t*>(panel);
@@ -116,7 +116,7 @@ template <int rows, int vectors>
 struct NarrowTile {
   I acc[rows][vectors];
 
-  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs, std::size_t,
+  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
                            FetchAhead&) {
     static_for<rows * vectors>([&]<int i>() BYTEGATE_LAMBDA { acc[i / vectors][i % vectors] = I(0); });
     const auto* w = static_cast<const std::int8_t*>(panel);

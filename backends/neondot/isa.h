@@ -25,7 +25,7 @@ struct SdotTile {
   static constexpr std::size_t group = NeonInt8::block<of>() * 4;  // bytes of 4 k of a block
   I acc[chains][rows][vectors];
 
-  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs, std::size_t,
+  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
                            FetchAhead&) {
     static_for<chains * rows * vectors>(
         [&]<int i>() BYTEGATE_LAMBDA { acc[i / (rows * vectors)][i / vectors % rows][i % vectors] = I(0); });

@@ -29,7 +29,7 @@ struct SmmlaTile {
       rows == 2 ? 2 : 1;         // two rows leave too few independent sums to hide the latency of smmla
   I acc[chains][pairs][halves];  // {row 0, row 0, row 1, row 1} x {channel 0, channel 1, channel 0, channel 1}
 
-  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs, std::size_t,
+  BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
                            FetchAhead&) {
     static_for<chains * pairs * halves>(
         [&]<int i>() BYTEGATE_LAMBDA { acc[i / (pairs * halves)][i / halves % pairs][i % halves] = I(0); });
@@ -75,8 +75,7 @@ struct SmmlaTile<1, vectors, of> {
   static constexpr int chains = 2, halves = 2 * vectors;
   I acc[chains][halves];
 
-  BYTEGATE_INLINE void run(const void* lhs, std::size_t, const void* panel, const PackedMatrix& rhs, std::size_t,
-                           FetchAhead&) {
+  BYTEGATE_INLINE void run(const void* lhs, std::size_t, const void* panel, const PackedMatrix& rhs, FetchAhead&) {
     static_for<chains * halves>([&]<int i>() BYTEGATE_LAMBDA { acc[i / halves][i % halves] = I(0); });
     const auto* a = static_cast<const std::int8_t*>(lhs);
     const auto* w = static_cast<const std::int8_t*>(panel);

@@ -63,7 +63,7 @@ struct Isa {
     I sums[vectors];
 
     BYTEGATE_INLINE void run(const void* lhs, std::size_t, const void* panel, const bytegate::PackedMatrix& rhs,
-                             std::size_t, bytegate::kernels::FetchAhead&) {
+                             bytegate::kernels::FetchAhead&) {
       bytegate::kernels::static_for<vectors>([&]<int v>() BYTEGATE_LAMBDA {
         sums[v] = channel_sum(lhs, static_cast<const std::int8_t*>(panel) + v * rhs.k_groups * kr, rhs);
       });
@@ -87,7 +87,7 @@ struct Isa {
                                                  const bytegate::PackedMatrix& rhs) {
     bytegate::kernels::DotTile<Isa, 1, 1, 1> tile;
     bytegate::kernels::FetchAhead nothing;
-    tile.run(lhs, 0, weights, rhs, 0, nothing);
+    tile.run(lhs, 0, weights, rhs, nothing);
     return tile.template sum<0, 0>();
   }
   template <class T>

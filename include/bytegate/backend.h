@@ -12,10 +12,13 @@
 namespace bytegate {
 
 /// Raised when the meaning or layout of any struct in this file changes.
-inline constexpr std::uint32_t kBackendAbi = 7;
+inline constexpr std::uint32_t kBackendAbi = 8;
 
 /// Products of more than this many terms could overflow int32: 65,536 * 255 * 128 < 2^31 <= 65,793 * 255 * 128.
 inline constexpr std::size_t kMaxK = 65536;
+
+/// The sum of a channel's weights is at most this, and at least its negative: that of kMaxK weights of 127.
+inline constexpr std::int32_t kMaxWeightSum = 127 * 65536;
 
 /// A set of CPU features, one bit each. A bit is set only if the operating system saves the registers of that feature
 /// too.
@@ -132,14 +135,13 @@ constexpr std::int64_t gate_row(std::uint32_t units, std::uint32_t gates, std::s
 /// How a packed matrix holds the sum s over k of a channel's weights, by which zero points z are corrected: z * s is
 /// subtracted from an accumulator.
 ///   plain   s
-///   pair    sum_pair(s), two 16-bit integers a and b with 256 * b - a = s. An accumulator begins with -127 * 256 * b,
-///           and z * a + 256 * (127 - z) * b is added to it: a product of 16-bit integers each, since 256 * z may be
-///           none
+///   pair    sum_pair(s), two 16-bit integers a and b with 128 * b - 127 * a = s. 127 * z and -128 * z are 16-bit
+///           integers, too: one instruction adds both products, where a product of 32 bits takes two and an addition
 enum class SumFormat : std::uint32_t { plain, pair };
 
-/// a in the low half, b in the high one. s is a sum of at most kMaxK weights of 8 bits.
+/// a in the low half, b in the high one. |s| is at most kMaxWeightSum: then |q| is at most 32,640, and |r| 127.
 constexpr std::int32_t sum_pair(std::int32_t s) {
-  const std::int32_t b = s >> 8, a = 256 * b - s;
+  const std::int32_t q = (s + (s < 0 ? -127 : 127)) / 255, r = s - 255 * q, a = r - q, b = q + r;
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(b) << 16 | (static_cast<std::uint32_t>(a) & 0xffff));
 }
 
@@ -308,7 +310,7 @@ struct Backend {
 };
 
 // A struct that changes its size needs another kBackendAbi, and then other numbers here.
-static_assert(kBackendAbi == 7 && sizeof(void*) == 8);
+static_assert(kBackendAbi == 8 && sizeof(void*) == 8);
 static_assert(sizeof(PackedLayout) == 16 && sizeof(RowRange) == 8 && sizeof(RowScale) == 8 && sizeof(FloatRows) == 32);
 static_assert(sizeof(StagedRows) == 32 && sizeof(PackedMatrix) == 64 && sizeof(GemmArgs) == 160);
 static_assert(sizeof(RecurrentStepArgs) == 184 && sizeof(Kernels) == 104);

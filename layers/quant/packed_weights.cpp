@@ -119,6 +119,10 @@ void PackedWeights::pack_int8(const Weight& weight) {
       min = q < min ? q : min;
     }
     has_minus_128 = has_minus_128 || min == -128;
+    if (sum > kMaxWeightSum || sum < -kMaxWeightSum) {
+      throw_error(ErrorCode::invalid_argument, {"the weights of output feature ", row, " sum to ", sum, ": at least ",
+                                                -kMaxWeightSum, " and at most ", kMaxWeightSum, " is accepted"});
+    }
     sums_[channel] = kernels_->sum_format == SumFormat::pair ? sum_pair(sum) : sum;
     scales_[channel] = weight.scales()[one_scale_ ? 0 : row];
   };

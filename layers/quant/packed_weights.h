@@ -53,7 +53,8 @@ class PackedWeights {
  public:
   /// Reads `weight` [order.rows(), cols] once, in pieces. bias [order.rows()] or empty. With `raw_accumulators`, view()
   /// has scales of 1 and no bias, so that the kernels' output is float(acc); scales() and bias() are still the real
-  /// ones. Throws Error (invalid_argument) for more than kMaxK columns.
+  /// ones. Throws Error (invalid_argument) for more than kMaxK columns, and for quantized weights of an output feature
+  /// whose sum is beyond kMaxWeightSum.
   PackedWeights(const Kernels& kernels, const PackedLayout& layout, const ChannelOrder& order, const Weight& weight,
                 std::span<const float> bias, bool raw_accumulators = false);
 
