@@ -82,9 +82,12 @@ void block_recurrent_step(const RecurrentStepArgs* args) {
   const Blocks blocks(rows.rows);
   const PanelSweep sweep(a);
   const std::size_t panel_bytes = a.rhs.k_groups * (channels * Isa::kr), bytes = sweep.count * panel_bytes;
-  // Units, most of them vector instructions, take turns with tiles, but go beside weights that are on their way.
-  const std::size_t least = bytes > kBytesInL2 ? 1 : 8;
-  const std::size_t share = share_of(rows.rows, blocks.template steps<Cell::gates>(a.rhs.k), least);
+  // Units that follow each step of the next panel's tiles; the first takes those that would be left. One at a time goes
+  // beside the tiles of 16 rows, and beside weights that are on their way. Of two, the CPU does not see the tiles
+  // behind them in time. More rows leave no room beside their tiles, and then units and tiles take turns.
+  const std::size_t each = 2 * rows.rows <= Blocks::max_rows || bytes > kBytesInL2 ? 1 : 8;
+  const std::size_t later = (blocks.template steps<Cell::gates>(a.rhs.k) - 1) * each;
+  const std::size_t at_first = rows.rows > later + each ? rows.rows - later : each;
   alignas(64) std::int32_t sums[2][Blocks::max_rows * channels];
   for (std::size_t first = 0; first < rows.count; first += at_once) {
     const std::size_t last = rows.count - first < at_once ? rows.count : first + at_once;
@@ -97,9 +100,11 @@ void block_recurrent_step(const RecurrentStepArgs* args) {
       for (std::size_t i = first; i < last; ++i, ++turn) {
         const std::size_t begin = rows.begin(i), own = rows.own(i);
         const auto* lhs = static_cast<const std::uint8_t*>(a.lhs.data) + begin * a.lhs.stride;
+        std::size_t count = at_first;
         blocks.template panel_sums<Cell::gates>(lhs, a.lhs.stride, weights, a.rhs, bytes > kBytesInL1, sums[turn % 2],
                                                 [&]() BYTEGATE_LAMBDA {
-                                                  if (units.any()) units.compute(share);
+                                                  if (units.any()) units.compute(count);
+                                                  count = each;
                                                 });
         units.begin(sums[turn % 2] + (own - begin) * channels, own, begin + rows.rows, panel, sweep.next(p));
       }
