@@ -11,7 +11,9 @@ namespace bytegate::kernels {
 template <class Isa, class Cell>
 class UnitsInTurn {
  public:
-  UnitsInTurn(const RecurrentStepArgs& a, StepRanges<Isa>& ranges) : a_(a), ranges_(ranges) {}
+  /// from_memory: h and the state are not in L2 either.
+  UnitsInTurn(const RecurrentStepArgs& a, StepRanges<Isa>& ranges, bool from_memory)
+      : a_(a), ranges_(ranges), from_memory_(from_memory) {}
 
   /// Those of rows [row, end) and one panel come now, and then those of next_panel. sums: of these rows.
   BYTEGATE_INLINE void begin(const std::int32_t* sums, std::size_t row, std::size_t end, std::size_t panel,
@@ -35,6 +37,11 @@ class UnitsInTurn {
       const RowDequantizer<Isa> dequantizer(a.lhs.scales[row_]);
       const float* input = step_input<Isa>(a, input_gates_of<Cell>(), row_, panel_);
       fetch_piece(step_input<Isa>(a, input_gates_of<Cell>(), row_, next_panel_), channels * sizeof(float));
+      if (from_memory_) {
+        const std::size_t unit = next_panel_ * Isa::width;
+        fetch_piece(a.h + row_ * a.h_stride + unit, Isa::width * sizeof(float));
+        if constexpr (Cell::has_state) fetch_piece(a.state + row_ * a.state_stride + unit, Isa::width * sizeof(float));
+      }
       F gates[Cell::gates], next[kHalfWay];
       static_for<Cell::gates>([&]<int v>() BYTEGATE_LAMBDA {
         const std::size_t channel = n + v * Isa::width;
@@ -66,6 +73,7 @@ class UnitsInTurn {
   static constexpr std::size_t channels = Cell::gates * Isa::width;
   const RecurrentStepArgs& a_;
   StepRanges<Isa>& ranges_;
+  const bool from_memory_;
   const std::int32_t* sums_ = nullptr;
   std::size_t row_ = 0, end_ = 0, panel_ = 0, next_panel_ = 0;
   StepUnit<Isa> before_ = {0, 0, nullptr};  ///< opened, and not closed; no range: none
@@ -92,7 +100,7 @@ void block_recurrent_step(const RecurrentStepArgs* args) {
   for (std::size_t first = 0; first < rows.count; first += at_once) {
     const std::size_t last = rows.count - first < at_once ? rows.count : first + at_once;
     StepRanges<Isa> ranges(rows.own(first), rows.begin(last - 1) + rows.rows);
-    UnitsInTurn<Isa, Cell> units(a, ranges);
+    UnitsInTurn<Isa, Cell> units(a, ranges, bytes > 2 * kBytesInL2);
     std::size_t turn = 0;
     for (std::size_t p = 0; p < sweep.count; ++p) {
       const std::size_t panel = sweep.panel(p);
