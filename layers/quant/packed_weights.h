@@ -66,6 +66,7 @@ class PackedWeights {
   std::size_t panel_channels() const noexcept { return layout_.panel_channels; }
   std::size_t panels() const noexcept { return panels_; }
   std::size_t panel_bytes() const noexcept { return panel_bytes_; }
+  std::size_t bytes() const noexcept { return panels_ * panel_bytes_; }
   const void* panel(std::size_t i) const noexcept {
     return static_cast<const std::byte*>(view_.data) + i * panel_bytes_;
   }

@@ -12,14 +12,11 @@ namespace {
 constexpr std::size_t kGatesBytes = 256 * 1024;
 /// Enough rows for weights that come from beyond L2 with each chunk. Tile registers multiply faster than they come.
 constexpr std::size_t kMinChunkRows = 128, kMinTileChunkRows = 512;
-/// Weights of both products that stay in L2 from chunk to chunk, beside input gates.
-constexpr std::size_t kChunkWeightsInL2 = std::size_t{1280} << 10;
 
 /// Chunks are equal but for one step, and up to a quarter larger rather than one more.
 std::size_t chunk_steps(const ForwardCall& call, const PackedCell& cell) {
-  const auto bytes = [](const PackedWeights& weights) { return weights.panels() * weights.panel_bytes(); };
-  const bool many = call.kernels.tile_rows > 0 && bytes(cell.ih) + bytes(cell.hh) > kChunkWeightsInL2;
-  const std::size_t least = many ? kMinTileChunkRows : kMinChunkRows;
+  const bool beyond_l2 = cell.ih.bytes() + cell.hh.bytes() > kTileWeightsInL2;
+  const std::size_t least = call.kernels.tile_rows > 0 && beyond_l2 ? kMinTileChunkRows : kMinChunkRows;
   const std::size_t rows = std::max(least, kGatesBytes / (cell.ih.channels() * sizeof(float)));
   const std::size_t most = std::max<std::size_t>((rows + rows / 4) / call.batch(), 1);
   const std::size_t chunks = std::max<std::size_t>((call.steps + most - 1) / most, 1);
