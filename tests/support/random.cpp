@@ -159,12 +159,16 @@ std::vector<LstmCase> large_lstm_cases() {
   add({2, 3, 2, false, false, true, 0}, 700, 1, true);
   add({300, 5, 1, true, false, false, 0}, 3, 5, true);
   add({4, 600, 1, true, false, false, 0}, 2, 37, false);  // weights beyond a cache
+  add({4, 830, 1, true, false, false, 0}, 2, 6, false);   // far beyond
+  add({5, 80, 1, true, false, false, 0}, 3, 16, false);   // a tile of rows: more of them than steps over k
+  add({70, 200, 2, true, false, false, 0}, 3, 11, true);
   for (const Cell other : recurrent_layers()) {
     if (other == Cell::lstm) continue;
     layer = other;
     add({5, 6, 2, true, false, true, 0}, 6, 129, true);
     add({6, 130, 2, true, false, true, 0}, 110, 3, true);
     add({9, 130, 3, true, false, false, 0}, 150, 1, false);
+    add({5, 80, 1, true, false, false, 0}, 3, 16, false);
   }
   layer = Cell::gru;
   add({4, 7, 1, true, true, false, 0, Nonlinearity::tanh, false}, 4, 70, false);
