@@ -18,7 +18,7 @@ inline constexpr std::uint32_t kBackendAbi = 8;
 inline constexpr std::size_t kMaxK = 65536;
 
 /// The sum of a channel's weights is at most this, and at least its negative: that of kMaxK weights of 127.
-inline constexpr std::int32_t kMaxWeightSum = 127 * 65536;
+inline constexpr std::int32_t kMaxWeightSum = 127 * static_cast<std::int32_t>(kMaxK);
 
 /// A set of CPU features, one bit each. A bit is set only if the operating system saves the registers of that feature
 /// too.

@@ -86,7 +86,7 @@ void pack_rows(const Weight& weight, const PackedLayout& layout, const ChannelOr
 }
 
 [[gnu::cold]] void PackedWeights::allocate(bool raw_accumulators) {
-  const std::size_t data_bytes = round_up(channels() * view_.k_groups * layout_.kr * kernels_->rhs_size, kAlignment);
+  const std::size_t data_bytes = round_up(bytes(), kAlignment);
   const std::size_t array_bytes = round_up(channels() * sizeof(float), kAlignment);
   const std::size_t arrays = 3u + (raw_accumulators ? 2 : 0);
   memory_ = AlignedBuffer(data_bytes + arrays * array_bytes + kAlignment);  // never empty
