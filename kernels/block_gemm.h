@@ -5,10 +5,9 @@
 //   Blocks::Isa, Blocks::max_rows   its vectors, and the rows of its largest block
 //   Blocks blocks(rows)             makes the CPU ready for blocks of exactly `rows` rows; its destructor ends that
 //   blocks.steps<vectors>(k)        steps in which panel_sums goes over k for a panel of so many vectors of channels
-//   blocks.panel_sums<vectors>(lhs, stride, weights, rhs, streamed, out, between)
-//     the sums over k of such a panel, the first of whose weights is at `weights`, as int32 [rows, vectors]; streamed:
-//     the weights are read once, and so need not displace activations in L1; between() is called after each step, for
-//     work that does not wait for these sums
+//   blocks.panel_sums<vectors>(lhs, stride, weights, rhs, in, out, between)
+//     the sums over k of such a panel, the first of whose weights is at `weights`, as int32 [rows, vectors]; in: where
+//     the weights are; between() is called after each step, for work that does not wait for these sums
 #pragma once
 
 #include "kernels/product.h"
@@ -31,6 +30,11 @@ struct RowBlocks {
 /// Weights of so many bytes stay in L1 beside the activations that they are multiplied by, or in L2 beside all that a
 /// layer reads.
 constexpr std::size_t kBytesInL1 = 24 * 1024, kBytesInL2 = 1280 * 1024;
+
+/// Of so many bytes that are read in turn. Those a little beyond L2 are there in part.
+BYTEGATE_INLINE WeightsIn weights_in(std::size_t bytes) {
+  return bytes <= kBytesInL1 ? WeightsIn::l1 : bytes <= 2 * kBytesInL2 ? WeightsIn::l2 : WeightsIn::memory;
+}
 
 /// How many of `n` follow a step, so that `steps` of them take all: at least `least`.
 BYTEGATE_INLINE std::size_t share_of(std::size_t n, std::size_t steps, std::size_t least) {
@@ -87,13 +91,12 @@ __attribute__((noinline)) void store_rows(const GemmArgs& a, PanelOutputs& outpu
 /// Block i by panels [panel_begin, panel_end), all of which have columns that are stored.
 template <class Blocks>
 __attribute__((noinline)) void gemm_block(const GemmArgs& a, const Blocks& blocks, const RowBlocks& rows, std::size_t i,
-                                          std::size_t panel_begin, std::size_t panel_end) {
+                                          std::size_t panel_begin, std::size_t panel_end, WeightsIn in) {
   using Isa = typename Blocks::Isa;
   constexpr std::size_t channels = 4 * Isa::width;
   // Of one panel in turn with the next, whose sums are under way while the outputs of the one before are stored.
   alignas(64) std::int32_t sums[2][Blocks::max_rows * channels];
   const std::size_t panel_bytes = a.rhs.k_groups * (channels * Isa::kr), begin = rows.begin(i), own = rows.own(i);
-  const bool streamed = (panel_end - panel_begin) * panel_bytes > kBytesInL1;
   const std::size_t share = share_of(rows.rows, blocks.template steps<4>(a.rhs.k), 2);
   const auto* lhs = static_cast<const std::uint8_t*>(a.lhs.data) + begin * a.lhs.stride;
   const auto* weights = static_cast<const std::int8_t*>(a.rhs.data) + panel_begin * panel_bytes;
@@ -103,7 +106,7 @@ __attribute__((noinline)) void gemm_block(const GemmArgs& a, const Blocks& block
   };
   for (std::size_t panel = panel_begin; panel < panel_end; ++panel, weights += panel_bytes) {
     std::int32_t* panel_sums = sums[panel % 2];
-    blocks.template panel_sums<4>(lhs, a.lhs.stride, weights, a.rhs, streamed, panel_sums,
+    blocks.template panel_sums<4>(lhs, a.lhs.stride, weights, a.rhs, in, panel_sums,
                                   [&]() BYTEGATE_LAMBDA { store(share); });
     store(rows.rows);
     outputs = {panel_sums + (own - begin) * channels, own, begin + rows.rows, panel};
@@ -125,7 +128,8 @@ void block_gemm(const GemmArgs* args) {
   if (panels * panel_bytes > kBytesInL2) at_once = kBytesInL2 / 2 > panel_bytes ? kBytesInL2 / 2 / panel_bytes : 1;
   for (std::size_t panel = a.panel_begin; panel < end; panel += at_once) {
     const std::size_t last = end - panel < at_once ? end : panel + at_once;
-    for (std::size_t i = 0; i < rows.count; ++i) gemm_block(a, blocks, rows, i, panel, last);
+    const WeightsIn first = weights_in(panels * panel_bytes), later = weights_in((last - panel) * panel_bytes);
+    for (std::size_t i = 0; i < rows.count; ++i) gemm_block(a, blocks, rows, i, panel, last, i == 0 ? first : later);
   }
 }
 

@@ -90,6 +90,7 @@ void block_recurrent_step(const RecurrentStepArgs* args) {
   const Blocks blocks(rows.rows);
   const PanelSweep sweep(a);
   const std::size_t panel_bytes = a.rhs.k_groups * (channels * Isa::kr), bytes = sweep.count * panel_bytes;
+  const WeightsIn in = weights_in(bytes);
   // Units that follow each step of the next panel's tiles; the first takes those that would be left. One at a time goes
   // beside the tiles of 16 rows, and beside weights that are on their way. Of two, the CPU does not see the tiles
   // behind them in time. More rows leave no room beside their tiles, and then units and tiles take turns.
@@ -100,7 +101,7 @@ void block_recurrent_step(const RecurrentStepArgs* args) {
   for (std::size_t first = 0; first < rows.count; first += at_once) {
     const std::size_t last = rows.count - first < at_once ? rows.count : first + at_once;
     StepRanges<Isa> ranges(rows.own(first), rows.begin(last - 1) + rows.rows);
-    UnitsInTurn<Isa, Cell> units(a, ranges, bytes > 2 * kBytesInL2);
+    UnitsInTurn<Isa, Cell> units(a, ranges, in == WeightsIn::memory);
     std::size_t turn = 0;
     for (std::size_t p = 0; p < sweep.count; ++p) {
       const std::size_t panel = sweep.panel(p);
@@ -109,7 +110,7 @@ void block_recurrent_step(const RecurrentStepArgs* args) {
         const std::size_t begin = rows.begin(i), own = rows.own(i);
         const auto* lhs = static_cast<const std::uint8_t*>(a.lhs.data) + begin * a.lhs.stride;
         std::size_t count = at_first;
-        blocks.template panel_sums<Cell::gates>(lhs, a.lhs.stride, weights, a.rhs, bytes > kBytesInL1, sums[turn % 2],
+        blocks.template panel_sums<Cell::gates>(lhs, a.lhs.stride, weights, a.rhs, in, sums[turn % 2],
                                                 [&]() BYTEGATE_LAMBDA {
                                                   if (units.any()) units.compute(count);
                                                   count = each;

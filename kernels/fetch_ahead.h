@@ -7,6 +7,9 @@
 
 namespace bytegate::kernels {
 
+/// From where a product reads its weights: caches in which they have been since they were read last, or beyond them.
+enum class WeightsIn { l1, l2, memory };
+
 /// All of a piece that is too short for the CPU to fetch ahead by itself.
 BYTEGATE_INLINE void fetch_piece(const void* data, std::size_t bytes) {
   for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(static_cast<const char*>(data) + i, 0, 2);

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "kernels/concepts.h"
+#include "kernels/fetch_ahead.h"
 #include "kernels/range.h"
 #include "kernels/static_for.h"
 
@@ -216,6 +217,10 @@ __attribute__((noinline)) void quantize_ranged(const FloatRows& x, const RowRang
   }
 }
 
+/// The CPU does not fetch ahead into another page. Of a row to come, if rows have so many floats, so many bytes are
+/// fetched, from which it goes on.
+constexpr std::size_t kLongRow = 512, kRowStart = 4 * 64;
+
 /// Rows whose ranges are to be found: those of a block of rows while the block before is quantized, row beside row.
 template <Int8Product Isa>
 __attribute__((noinline)) void quantize_unranged(const FloatRows& x, RowScale* scales, std::uint8_t* q,
@@ -234,6 +239,7 @@ __attribute__((noinline)) void quantize_unranged(const FloatRows& x, RowScale* s
     for (std::size_t i = 0; i < count; ++i, row += x.stride, q += stride) {
       if (i < beside) {
         const float* next = row + block * x.stride;
+        if (x.cols >= kLongRow && i + 1 < later) fetch_piece(next + x.stride, kRowStart);
         if constexpr (Isa::width > 1) {  // compilers vectorize plain loops, but not both in one
           if (scales[i].scale == scales[i].scale) {
             RangeOfRow<Isa> range(next);

@@ -14,6 +14,7 @@
 #include <bytegate/backend.h>
 
 #include "backends/common/avx512_vectors.h"
+#include "kernels/fetch_ahead.h"
 #include "kernels/static_for.h"
 
 namespace {
@@ -30,6 +31,7 @@ struct Isa : Avx512Vectors {
 class TileBlocks {
  public:
   using Isa = ::Isa;
+  using WeightsIn = bytegate::kernels::WeightsIn;
   static constexpr std::size_t max_rows = 32;
 
   explicit BYTEGATE_INLINE TileBlocks(std::size_t rows) : rows_(rows) {
@@ -61,13 +63,13 @@ class TileBlocks {
 
   template <int vectors, class Between>
   BYTEGATE_INLINE void panel_sums(const std::uint8_t* lhs, std::size_t stride, const std::int8_t* weights,
-                                  const bytegate::PackedMatrix& rhs, bool streamed, std::int32_t* out,
+                                  const bytegate::PackedMatrix& rhs, WeightsIn in, std::int32_t* out,
                                   const Between& between) const {
-    const Operands of{lhs, stride, weights, rhs.k_groups * (Isa::width * Isa::kr), rhs.k};
-    if (streamed) {
-      sums<vectors, true>(of, out, between);
-    } else {
+    const Operands of{lhs, stride, weights, rhs.k_groups * (Isa::width * Isa::kr), rhs.k, in == WeightsIn::memory};
+    if (in == WeightsIn::l1) {
       sums<vectors, false>(of, out, between);
+    } else {
+      sums<vectors, true>(of, out, between);
     }
   }
 
@@ -114,6 +116,7 @@ class TileBlocks {
     const std::int8_t* weights;
     std::size_t vector_size;  ///< bytes from one vector of channels to the next
     std::size_t k;
+    bool fetch;  ///< weights to come, in part: while other work is done between, the CPU does not fetch enough of them
   };
 
   template <int vectors, bool streamed, class Between>
@@ -134,7 +137,7 @@ class TileBlocks {
   /// or of one row in tiles 0 to 3.
   template <int high, int count, int vectors, bool streamed, class Between>
   static BYTEGATE_INLINE void tile_sums(const Operands& of, std::int32_t* out, const Between& between) {
-    using bytegate::kernels::static_for;
+    using bytegate::kernels::fetch_piece, bytegate::kernels::static_for;
     constexpr std::size_t out_stride = vectors * Isa::width;
     constexpr int first_weights = 4 + high, weight_tiles = 4 - high;
     static_for<high * count>([]<int i>() BYTEGATE_LAMBDA { zero<2 * (i / count) + i % count>(); });
@@ -147,6 +150,13 @@ class TileBlocks {
         load<tile, streamed>(weights + v * of.vector_size, tile_k);
         static_for<high>([&]<int r>() BYTEGATE_LAMBDA { multiply<2 * r + v, 4 + r, tile>(); });
       });
+      if (of.fetch) {
+        static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
+          const std::int8_t* ahead = weights + v * of.vector_size + 2 * tile_bytes;
+          fetch_piece(ahead, 64);
+          fetch_piece(ahead + tile_bytes / 2, 64);
+        });
+      }
       between();
     }
     static_for<high * count>([&]<int i>() BYTEGATE_LAMBDA {
