@@ -139,17 +139,31 @@ class TileBlocks {
   static BYTEGATE_INLINE void tile_sums(const Operands& of, std::int32_t* out, const Between& between) {
     using bytegate::kernels::fetch_piece, bytegate::kernels::static_for;
     constexpr std::size_t out_stride = vectors * Isa::width;
-    constexpr int first_weights = 4 + high, weight_tiles = 4 - high;
     static_for<high * count>([]<int i>() BYTEGATE_LAMBDA { zero<2 * (i / count) + i % count>(); });
     const std::uint8_t* lhs = of.lhs;
     const std::int8_t* weights = of.weights;
     for (std::size_t k = 0; k < of.k; k += tile_k, lhs += tile_k, weights += tile_bytes) {
-      static_for<high>([&]<int r>() BYTEGATE_LAMBDA { load<4 + r>(lhs + r * tile_rows * of.stride, of.stride); });
-      static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
-        constexpr int tile = first_weights + v % weight_tiles;
-        load<tile, streamed>(weights + v * of.vector_size, tile_k);
-        static_for<high>([&]<int r>() BYTEGATE_LAMBDA { multiply<2 * r + v, 4 + r, tile>(); });
-      });
+      // In this order loads and products overlap (docs/decisions/0010-tiles-through-memory.md).
+      if constexpr (high == 1) {
+        const auto load_weights = [&]<int v>() BYTEGATE_LAMBDA {
+          load<5 + v % 3, streamed>(weights + v * of.vector_size, tile_k);
+        };
+        load<4>(lhs, of.stride);
+        static_for<(count < 3 ? count : 3)>(load_weights);
+        static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
+          multiply<v, 4, 5 + v % 3>();
+          if constexpr (v + 3 < count) load_weights.template operator()<v + 3>();
+        });
+      } else {
+        load<6, streamed>(weights, tile_k);
+        load<4>(lhs, of.stride);
+        multiply<0, 4, 6>();
+        if constexpr (count > 1) load<7, streamed>(weights + of.vector_size, tile_k);
+        load<5>(lhs + tile_rows * of.stride, of.stride);
+        if constexpr (count > 1) multiply<1, 4, 7>();
+        multiply<2, 5, 6>();
+        if constexpr (count > 1) multiply<3, 5, 7>();
+      }
       if (of.fetch) {
         static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
           const std::int8_t* ahead = weights + v * of.vector_size + 2 * tile_bytes;
