@@ -13,27 +13,28 @@ namespace {
 constexpr std::size_t kTileMacs = 16 * 16 * 64;
 
 struct TileLoops : TileBlocks {
-  static void multiply_all() {
-    multiply<0, 4, 6>();
-    multiply<1, 4, 7>();
-    multiply<2, 5, 6>();
-    multiply<3, 5, 7>();
-  }
-
   static void products(std::size_t iterations) {
     const TileBlocks blocks(max_rows);
-    for (std::size_t i = 0; i < iterations; ++i) multiply_all();
+    for (std::size_t i = 0; i < iterations; ++i) {
+      multiply<0, 4, 6>();
+      multiply<1, 4, 7>();
+      multiply<2, 5, 6>();
+      multiply<3, 5, 7>();
+    }
   }
 
   static void products_from_memory(const void* data, std::size_t bytes, std::size_t iterations) {
     const TileBlocks blocks(max_rows);
     const auto* from = static_cast<const std::uint8_t*>(data);
     for (std::size_t i = 0, at = 0; i < iterations; ++i, at = at + 4 * tile_bytes < bytes ? at + 4 * tile_bytes : 0) {
-      load<4>(from + at, tile_k);
-      load<5>(from + at + tile_bytes, tile_k);
-      load<6>(from + at + 2 * tile_bytes, tile_k);
-      load<7>(from + at + 3 * tile_bytes, tile_k);
-      multiply_all();
+      load<6>(from + at, tile_k);
+      load<4>(from + at + tile_bytes, tile_k);
+      multiply<0, 4, 6>();
+      load<7>(from + at + 2 * tile_bytes, tile_k);
+      load<5>(from + at + 3 * tile_bytes, tile_k);
+      multiply<1, 4, 7>();
+      multiply<2, 5, 6>();
+      multiply<3, 5, 7>();
     }
   }
 };
