@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
@@ -41,11 +42,13 @@ def expect(condition, what, done):
         print(f"FAILED: {what}\n  exit code {done.returncode}\n{done.stdout[-2000:]}{done.stderr[-2000:]}", flush=True)
 
 
-def check_tests(cpu, backends, tests, cases):
-    for name in TESTS:
-        # Of the backends it can run none may be skipped.
-        done = run(cpu, [tests / name, "--gtest_brief=1"], BYTEGATE_REQUIRED_BACKENDS=",".join(backends))
-        expect(done.returncode == 0 and "[  PASSED  ]" in done.stdout, f"{cpu}: {name}", done)
+def check_test(cpu, backends, test):
+    # Of the backends it can run none may be skipped.
+    done = run(cpu, [test, "--gtest_brief=1"], BYTEGATE_REQUIRED_BACKENDS=",".join(backends))
+    expect(done.returncode == 0 and "[  PASSED  ]" in done.stdout, f"{cpu}: {test.name}", done)
+
+
+def check_conformance(cpu, backends, tests, cases):
     done = run(cpu, [tests / "torch_conformance", cases])
     first = done.stdout.splitlines()[:1]
     expect(first == ["backends: " + " ".join(backends)], f"{cpu}: torch_conformance runs {backends}", done)
@@ -76,14 +79,18 @@ def main():
     cli = Path(sys.argv[3]) if sys.argv[3:] and sys.argv[3] else None
     if not shutil.which(QEMU):
         sys.exit(f"emulated_cpus_test: {QEMU} is not installed (Debian: qemu-user-static), and this test must have it")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         for name in SMALL_CASES:
             shutil.copy(cases / f"{name}.safetensors", folder)
+        checks = []
         for cpu, backends in backend_table.emulated_cpus("x86_64").items():
-            check_tests(cpu, backends, tests, Path(folder))
-            if cli:
-                check_command_line(cpu, backends, cli)
             print(f"{cpu}: {backends[0]}", flush=True)
+            checks += [pool.submit(check_test, cpu, backends, tests / name) for name in TESTS]
+            checks.append(pool.submit(check_conformance, cpu, backends, tests, Path(folder)))
+            if cli:
+                checks.append(pool.submit(check_command_line, cpu, backends, cli))
+        for check in checks:
+            check.result()  # raises what it raised
     print(f"{len(failures)} failures")
     return 1 if failures else 0
 
