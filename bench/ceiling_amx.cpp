@@ -27,14 +27,8 @@ struct TileLoops : TileBlocks {
     const TileBlocks blocks(max_rows);
     const auto* from = static_cast<const std::uint8_t*>(data);
     for (std::size_t i = 0, at = 0; i < iterations; ++i, at = at + 4 * tile_bytes < bytes ? at + 4 * tile_bytes : 0) {
-      load<6>(from + at, tile_k);
-      load<4>(from + at + tile_bytes, tile_k);
-      multiply<0, 4, 6>();
-      load<7>(from + at + 2 * tile_bytes, tile_k);
-      load<5>(from + at + 3 * tile_bytes, tile_k);
-      multiply<1, 4, 7>();
-      multiply<2, 5, 6>();
-      multiply<3, 5, 7>();
+      multiply_rows<2, false>(from + at, tile_k, reinterpret_cast<const std::int8_t*>(from + at + 2 * tile_bytes),
+                              tile_bytes);
     }
   }
 };

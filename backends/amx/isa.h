@@ -110,6 +110,36 @@ class TileBlocks {
     asm volatile("tdpbusd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(sum), "i"(activations), "i"(weights));
   }
 
+  /// One step over k of a tile of rows by up to 4 vectors. In this order, and in that of multiply_rows, loads and
+  /// products overlap (docs/decisions/0010-tiles-through-memory.md).
+  template <int count, bool streamed>
+  static BYTEGATE_INLINE void multiply_row(const std::uint8_t* lhs, std::size_t stride, const std::int8_t* weights,
+                                           std::size_t vector_size) {
+    using bytegate::kernels::static_for;
+    const auto load_weights = [&]<int v>() BYTEGATE_LAMBDA {
+      load<5 + v % 3, streamed>(weights + v * vector_size, tile_k);
+    };
+    load<4>(lhs, stride);
+    static_for<(count < 3 ? count : 3)>(load_weights);
+    static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
+      multiply<v, 4, 5 + v % 3>();
+      if constexpr (v + 3 < count) load_weights.template operator()<v + 3>();
+    });
+  }
+  /// Of two tiles of rows by up to 2 vectors.
+  template <int count, bool streamed>
+  static BYTEGATE_INLINE void multiply_rows(const std::uint8_t* lhs, std::size_t stride, const std::int8_t* weights,
+                                            std::size_t vector_size) {
+    load<6, streamed>(weights, tile_k);
+    load<4>(lhs, stride);
+    multiply<0, 4, 6>();
+    if constexpr (count > 1) load<7, streamed>(weights + vector_size, tile_k);
+    load<5>(lhs + tile_rows * stride, stride);
+    if constexpr (count > 1) multiply<1, 4, 7>();
+    multiply<2, 5, 6>();
+    if constexpr (count > 1) multiply<3, 5, 7>();
+  }
+
   struct Operands {
     const std::uint8_t* lhs;
     std::size_t stride;
@@ -143,26 +173,10 @@ class TileBlocks {
     const std::uint8_t* lhs = of.lhs;
     const std::int8_t* weights = of.weights;
     for (std::size_t k = 0; k < of.k; k += tile_k, lhs += tile_k, weights += tile_bytes) {
-      // In this order loads and products overlap (docs/decisions/0010-tiles-through-memory.md).
       if constexpr (high == 1) {
-        const auto load_weights = [&]<int v>() BYTEGATE_LAMBDA {
-          load<5 + v % 3, streamed>(weights + v * of.vector_size, tile_k);
-        };
-        load<4>(lhs, of.stride);
-        static_for<(count < 3 ? count : 3)>(load_weights);
-        static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
-          multiply<v, 4, 5 + v % 3>();
-          if constexpr (v + 3 < count) load_weights.template operator()<v + 3>();
-        });
+        multiply_row<count, streamed>(lhs, of.stride, weights, of.vector_size);
       } else {
-        load<6, streamed>(weights, tile_k);
-        load<4>(lhs, of.stride);
-        multiply<0, 4, 6>();
-        if constexpr (count > 1) load<7, streamed>(weights + of.vector_size, tile_k);
-        load<5>(lhs + tile_rows * of.stride, of.stride);
-        if constexpr (count > 1) multiply<1, 4, 7>();
-        multiply<2, 5, 6>();
-        if constexpr (count > 1) multiply<3, 5, 7>();
+        multiply_rows<count, streamed>(lhs, of.stride, weights, of.vector_size);
       }
       if (of.fetch) {
         static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
