@@ -116,14 +116,12 @@ class TileBlocks {
   static BYTEGATE_INLINE void multiply_row(const std::uint8_t* lhs, std::size_t stride, const std::int8_t* weights,
                                            std::size_t vector_size) {
     using bytegate::kernels::static_for;
-    const auto load_weights = [&]<int v>() BYTEGATE_LAMBDA {
-      load<5 + v % 3, streamed>(weights + v * vector_size, tile_k);
-    };
     load<4>(lhs, stride);
-    static_for<(count < 3 ? count : 3)>(load_weights);
+    static_for<(count < 3 ? count : 3)>(
+        [&]<int v>() BYTEGATE_LAMBDA { load<5 + v, streamed>(weights + v * vector_size, tile_k); });
     static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
       multiply<v, 4, 5 + v % 3>();
-      if constexpr (v + 3 < count) load_weights.template operator()<v + 3>();
+      if constexpr (v + 3 < count) load<5 + v % 3, streamed>(weights + (v + 3) * vector_size, tile_k);
     });
   }
   /// Of two tiles of rows by up to 2 vectors.
