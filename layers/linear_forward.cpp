@@ -23,6 +23,9 @@ class LinearRows final : public ProductRows {
              float* scratch, WorkspaceImpl&) const override {
     quantizer.stage({x_ + first * k_, k_, count, k_}, nullptr, out, scratch);
   }
+  std::span<const float> inputs(std::size_t first, std::size_t count) const override {
+    return {x_ + first * k_, count * k_};
+  }
   float* results(std::size_t first, std::size_t, WorkspaceImpl&) const override { return y_ + first * n_; }
 
   const float* x_;

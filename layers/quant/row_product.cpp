@@ -113,7 +113,8 @@ void RowProduct::run_part(const ProductRows& source, Range rows, Range panels, c
   StagedRows staged = stage_buffer(block, workspace);
   float* scratch = torch ? workspace.get<float>(Slot::torch_row, k()) : nullptr;
   for (std::size_t row = rows.begin; row < rows.end; row += block) {
-    const std::size_t count = std::min(block, rows.end - row);
+    const std::size_t count = std::min(block, rows.end - row), after = row + count;
+    const std::span<const float> inputs = source.inputs(after, std::min(block, rows.end - after));
     source.stage(row, count, quantizer, staged, scratch, workspace);
     float* y = source.results(row, count, workspace);
     // Not a copy of `staged`, whose rows have just been written: loads wider than a store wait until it has retired.
@@ -124,7 +125,9 @@ void RowProduct::run_part(const ProductRows& source, Range rows, Range panels, c
                         width,
                         panels.begin,
                         panels.end,
-                        relu && !torch};
+                        relu && !torch,
+                        inputs.data(),
+                        inputs.size_bytes()};
     kernels_.gemm(&args);
     if (torch) torch_dequantize(y, count, width, quantizer.tensor(), weights.scales(), weights.bias(), relu);
     if (next) apply_to_columns(*next, y, count, width, columns);

@@ -5,6 +5,7 @@
 #include <bytegate/layer.h>
 
 #include <optional>
+#include <span>
 
 #include "layers/core/range.h"
 #include "layers/core/workspace_impl.h"
@@ -26,6 +27,8 @@ class ProductRows {
   /// Stages rows [first, first + count) and sets out.rows. `scratch` is what ActivationQuantizer::stage needs.
   virtual void stage(std::size_t first, std::size_t count, const ActivationQuantizer& quantizer, StagedRows& out,
                      float* scratch, WorkspaceImpl& workspace) const = 0;
+  /// What `stage` reads for these rows, where it is one piece of memory that may be fetched ahead.
+  virtual std::span<const float> inputs(std::size_t, std::size_t) const { return {}; }
   /// Where the products of these rows go, [count, n].
   virtual float* results(std::size_t first, std::size_t count, WorkspaceImpl& workspace) const = 0;
   /// Takes the columns of the results that are there now.
