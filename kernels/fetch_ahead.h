@@ -42,7 +42,8 @@ class FetchAhead {
   std::size_t step_ = 0;
 };
 
-/// What is read after all panels of a product: the last two thirds of each panel's tiles fetch of it instead.
+/// What is read after all panels of a product: the last of each panel's tiles fetch of it instead, as many as it takes
+/// and at most two thirds.
 class FetchNext {
  public:
   /// `bytes` may be 0. Panels of `groups` groups of k, each multiplied by `tiles` tiles, which fetch a line for each
@@ -52,7 +53,8 @@ class FetchNext {
       : at_(static_cast<const char*>(data)) {
     constexpr std::size_t line = 64;
     if (bytes == 0 || panels * groups == 0 || tiles < 3) return;
-    tiles_ = tiles - tiles / 3;
+    const std::size_t most = tiles - tiles / 3, enough = (bytes - 1) / (panels * groups * line) + 1;
+    tiles_ = enough < most ? enough : most;
     const std::size_t even = bytes / (panels * groups * tiles_);
     step_ = even < line ? even : line;
     part_ = step_ * groups;
