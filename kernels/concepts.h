@@ -80,7 +80,7 @@ concept VectorIsa = LanesOrOne<V> && requires(typename V::F f, typename V::I i, 
 ///   takes_vector_blocks                optional: DotTile takes panels in blocks of one vector, too
 ///   least_vectors                      vectors of a panel of 4 that a tile may take alone: 1, 2 or 4
 ///   Tile<rows, vectors, of = vectors>  the sums of `rows` rows by `vectors` vectors of channels of a panel that has
-///                                      `of`: kernels::DotTile or the backend's own
+///                                      `of`: kernels::DotTile, UnrolledTile or the backend's own
 ///     run(lhs, stride, panel, rhs, ahead)
 ///                                      sums over the whole of k; lhs is the first row, panel the first weight;
 ///                                      the tile may fetch ahead

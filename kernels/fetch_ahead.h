@@ -30,11 +30,15 @@ class FetchAhead {
     return tiles > 1 ? bytes / tiles : 0;
   }
 
-  /// For so many groups of k, in a tile that passes over all groups so many times.
-  template <int groups, int passes>
+  /// The part of one pass in a tile that passes over all groups so many times, and what is left after it.
+  BYTEGATE_INLINE FetchAhead pass_of(std::size_t passes) const { return {at_, (step_ + passes - 1) / passes}; }
+  BYTEGATE_INLINE void go_on_after(const FetchAhead& pass) { at_ = pass.at_; }
+
+  /// For so many groups of k.
+  template <int groups>
   BYTEGATE_INLINE void fetch() {
     __builtin_prefetch(at_, 0, 2);
-    at_ += step_ * groups / passes;
+    at_ += step_ * groups;
   }
 
  private:

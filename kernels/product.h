@@ -78,6 +78,31 @@ BYTEGATE_INLINE void store_at_most(float* out, typename Isa::F v, std::size_t le
 template <class V, int rows, int vectors>
 inline constexpr bool keeps_weights = rows > 1 && (rows + 1) * vectors < static_cast<int>(V::registers);
 
+/// Chains of sums that a pass over k of `rows` by `count` vectors keeps. Few rows leave too few independent sums to
+/// hide the latency of dot: k is split over several. The weights of one row come too slowly for more than eight.
+template <class P>
+constexpr int chains_of(int rows, int count) {
+  const int wanted = static_cast<int>(P::independent_sums) / (rows * count), most = count >= 4 ? 2 : 4;
+  return wanted < 1 ? 1 : wanted > most ? most : wanted;
+}
+
+/// One group of k of such a pass. row_at(m): bytes from the first row to row m; w: the group's first weight; order: of
+/// the weights; first: the first of the vectors in it.
+template <class P, int first, int rows, int count, class Order, class RowAt>
+BYTEGATE_INLINE void dot_step(typename P::I (&sums)[rows][count], const std::uint8_t* a, const RowAt& row_at,
+                              const std::int8_t* w, const Order& order) {
+  typename P::Rhs b[count];
+  static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
+    b[v] = P::load_rhs(w + order.vector(first + v));
+    if constexpr (keeps_weights<P, rows, count>) P::pin_register(b[v]);
+  });
+  static_for<rows>([&]<int m>() BYTEGATE_LAMBDA {
+    const auto row = P::load_lhs(a + row_at(m));
+    static_for<count>([&]<int v>() BYTEGATE_LAMBDA { sums[m][v] = P::dot(sums[m][v], row, b[v]); });
+    static_for<count>([&]<int v>() BYTEGATE_LAMBDA { P::pin_register(sums[m][v]); });
+  });
+}
+
 /// int8 by a dot product of kr neighbours in k: P::dot(acc, load_lhs(...), load_rhs(...)), exact in int32. Passes over
 /// k with `at_once` of the panel's vectors of channels at a time, or what is left of them: fewer let a CPU with few
 /// registers take more rows. The vectors are the first of a panel that has `of`.
@@ -90,10 +115,12 @@ struct DotTile {
 
   BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
                            FetchAhead& ahead) {
+    FetchAhead of_pass = ahead.pass_of(passes);
     static_for<passes>([&]<int pass>() BYTEGATE_LAMBDA {
       constexpr int first = pass * at_once, left = vectors - first;
-      this->template run_pass<first, (left < at_once ? left : at_once)>(lhs, stride, panel, rhs, ahead);
+      this->template run_pass<first, (left < at_once ? left : at_once)>(lhs, stride, panel, rhs, of_pass);
     });
+    ahead.go_on_after(of_pass);
   }
 
   template <int m, int v>
@@ -102,20 +129,13 @@ struct DotTile {
   }
 
  private:
-  /// Few rows leave too few independent sums to hide the latency of dot: k is split over several. The weights of one
-  /// row come too slowly for more than eight.
-  static constexpr int chains_of(int count) {
-    const int wanted = static_cast<int>(P::independent_sums) / (rows * count), most = count >= 4 ? 2 : 4;
-    return wanted < 1 ? 1 : wanted > most ? most : wanted;
-  }
-
   template <int count>
-  using Sums = I[chains_of(count)][rows][count];
+  using Sums = I[chains_of<P>(rows, count)][rows][count];
 
   template <int first, int count>
   BYTEGATE_INLINE void run_pass(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
                                 FetchAhead& ahead) {
-    constexpr int chains = chains_of(count);
+    constexpr int chains = chains_of<P>(rows, count);
     constexpr std::size_t lhs_group = P::kr * P::lhs_size;  // bytes of one k group
     Sums<count> sums;
     static_for<chains * rows * count>(
@@ -123,16 +143,17 @@ struct DotTile {
     with_order<P, of>(rhs, [&](const auto& order) BYTEGATE_LAMBDA {
       const auto* a = static_cast<const std::uint8_t*>(lhs);
       const auto* w = static_cast<const std::int8_t*>(panel);
+      const auto row_at = [&](int m) BYTEGATE_LAMBDA { return static_cast<std::size_t>(m) * stride; };
       std::size_t groups = (rhs.k + P::kr - 1) / P::kr;  // without the padding of a k_block
       for (; groups >= chains; groups -= chains, a += chains * lhs_group, w += chains * order.group) {
         static_for<chains>([&]<int c>() BYTEGATE_LAMBDA {
-          step<first, count, c>(sums, a + c * lhs_group, stride, w + c * order.group, order);
+          dot_step<P, first>(sums[c], a + c * lhs_group, row_at, w + c * order.group, order);
         });
-        if constexpr (fetches_ahead<rows, P::mr>) ahead.fetch<chains, passes>();
+        if constexpr (fetches_ahead<rows, P::mr>) ahead.fetch<chains>();
       }
       if constexpr (chains > 1) {
         for (; groups > 0; --groups, a += lhs_group, w += order.group) {
-          step<first, count, 0>(sums, a, stride, w, order);
+          dot_step<P, first>(sums[0], a, row_at, w, order);
         }
       }
     });
@@ -144,21 +165,6 @@ struct DotTile {
     });
     // In memory before the next pass: clang would keep these in registers, and the sums of that pass on the stack.
     if constexpr (first + count < vectors) asm volatile("" : "+m"(acc));
-  }
-
-  template <int first, int count, int c, class Order>
-  static BYTEGATE_INLINE void step(Sums<count>& sums, const std::uint8_t* a, std::size_t stride, const std::int8_t* w,
-                                   const Order& order) {
-    typename P::Rhs b[count];
-    static_for<count>([&]<int v>() BYTEGATE_LAMBDA {
-      b[v] = P::load_rhs(w + order.vector(first + v));
-      if constexpr (keeps_weights<P, rows, count>) P::pin_register(b[v]);
-    });
-    static_for<rows>([&]<int m>() BYTEGATE_LAMBDA {
-      const auto row = P::load_lhs(a + m * stride);
-      static_for<count>([&]<int v>() BYTEGATE_LAMBDA { sums[c][m][v] = P::dot(sums[c][m][v], row, b[v]); });
-      static_for<count>([&]<int v>() BYTEGATE_LAMBDA { P::pin_register(sums[c][m][v]); });
-    });
   }
 };
 
@@ -278,7 +284,7 @@ struct FloatProduct {
           const auto x = F(*reinterpret_cast<const float*>(a + r * lhs.stride));
           static_for<vectors>([&]<int v>() BYTEGATE_LAMBDA { acc[r][v] = V::fma(x, b[v], acc[r][v]); });
         });
-        if constexpr (fetches_ahead<rows, mr>) ahead.fetch<1, 1>();
+        if constexpr (fetches_ahead<rows, mr>) ahead.fetch<1>();
       }
     }
 

@@ -5,7 +5,7 @@
 
 #define BYTEGATE_XSIMD xsimd_avx2
 #include "backends/common/avx2_vectors.h"
-#include "kernels/product.h"
+#include "kernels/unrolled_tile.h"
 
 namespace {
 
@@ -15,7 +15,7 @@ struct Isa : Avx2Vectors {
   static constexpr std::int32_t activation_bias = 0;
   // Six rows by two vectors of sums, two of weights, an activation and a product: all 16 registers.
   template <int rows, int vectors, int of = vectors>
-  using Tile = bytegate::kernels::DotTile<Isa, rows, vectors, rows <= 2 ? vectors : 2, of>;
+  using Tile = bytegate::kernels::UnrolledTile<Isa, rows, vectors, of>;
 
   using Lhs = __m256i;
   using Rhs = I;
