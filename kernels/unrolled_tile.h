@@ -1,19 +1,18 @@
-// DotTile for a CPU that is bound by the instructions it starts a cycle: several groups of k in each turn of a loop, so
-// that fewer of its instructions count and fetch ahead. What another program leaves of a core that two threads share is
-// such a bound, too.
+// DotTile for a CPU that is bound by the instructions it starts in a cycle, as each is on a core whose other thread is
+// busy: a turn of the loop over k takes several groups, so that fewer instructions count and fetch ahead.
 #pragma once
 
 #include "kernels/product.h"
 
 namespace bytegate::kernels {
 
-/// The sums of one pass over k.
+/// One pass over k by `count` vectors of channels.
 template <class P, int rows, int count>
 struct UnrolledPass {
   using I = typename P::I;
   I sums[rows][count];
 
-  /// As DotTile: `groups` of k, w the first weight.
+  /// a: the first row; w: the first weight of the first vector; `groups` of k.
   template <class Order>
   BYTEGATE_INLINE void run(const std::uint8_t* a, std::size_t stride, const std::int8_t* w, std::size_t groups,
                            const Order& order, FetchAhead& ahead) {
@@ -35,6 +34,7 @@ struct UnrolledPass {
       take.template operator()<at_once>();
       if constexpr (fetches_ahead<rows, P::mr>) ahead.fetch<at_once>();
     }
+    // g++ would unroll this loop, too, if it knew that the rest is small.
     for (std::size_t left = computed_here(groups % at_once); left > 0; --left) take.template operator()<1>();
     static_for<rows * count>([&]<int i>() BYTEGATE_LAMBDA {
       constexpr int m = i / count, v = i % count;
@@ -57,7 +57,7 @@ struct UnrolledPass {
   static constexpr std::size_t lhs_group = P::kr * P::lhs_size;
 };
 
-/// DotTile by such passes, of two vectors, or for few rows, whose weights then are one stream, of all.
+/// DotTile by such passes: of all vectors for few rows, else of two at a time.
 template <class P, int rows, int vectors, int of = vectors>
 struct UnrolledTile {
   static constexpr bool few = rows <= 2;
