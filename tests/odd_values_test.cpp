@@ -221,8 +221,10 @@ TEST_P(OddLstm, BadInput) {
     SCOPED_TRACE(base.text());
     const LSTMResult good = run(base, accurate, backend());
     ASSERT_TRUE(all_finite(good.output.data));
+    // Every step, or on an emulated CPU the first and the last.
+    const std::int64_t stride = test_size() == 0 && base.steps > 1 ? base.steps - 1 : 1;
     for (float bad : kBad) {
-      for (std::int64_t t = 0; t<base.steps; t += test_size()> 0 ? 1 : std::max<std::int64_t>(base.steps - 1, 1)) {
+      for (std::int64_t t = 0; t < base.steps; t += stride) {
         LstmCase c = base;
         c.x.data[static_cast<std::size_t>((t * c.batch + 2) * 11 + t)] = bad;
         const LSTMResult ours = run(c, accurate, backend());
