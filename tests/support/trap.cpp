@@ -88,9 +88,9 @@ Outcome execute(ucontext_t& context) {
   if (is_tile_instruction(opcode) && traps_amx) {
     instruction = decode(context);
     outcome = execute_tile_instruction(instruction);
-  } else if (is_dot_product(opcode) && traps_avxvnni) {
+  } else if (is_vector_instruction(opcode) && traps_avxvnni) {
     instruction = decode(context);
-    outcome = execute_dot_product(instruction, context);
+    outcome = execute_vector_instruction(instruction, context);
   }
   if (outcome.kind == Outcome::done)
     context.uc_mcontext.gregs[REG_RIP] = static_cast<greg_t>(reinterpret_cast<std::uint64_t>(instruction.end));

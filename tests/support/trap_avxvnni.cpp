@@ -1,4 +1,4 @@
-// vpdpbusd and vpdpwssd in their VEX encoding, on the vector registers of a signal frame.
+// vpdpbusd, vpdpwssd and vpbroadcastd in their VEX encoding, on the vector registers of a signal frame.
 #include <array>
 #include <cstring>
 
@@ -44,19 +44,26 @@ class Registers {
 
 }  // namespace
 
-Outcome execute_dot_product(const TrappedInstruction& instruction, ucontext_t& context) {
+Outcome execute_vector_instruction(const TrappedInstruction& instruction, ucontext_t& context) {
   Registers registers(context);
-  // VEX.256.66.0F38.W0 50 and 52
+  // VEX.256.66.0F38.W0 50, 52 and 58
   if (instruction.w || !instruction.l || instruction.pp != 1 || !registers.has_ymm()) return {Outcome::unknown};
   registers.fill_upper_halves();
-  std::array<std::uint8_t, 32> a;
+  const bool broadcasts = instruction.opcode == 0x58;
   std::array<std::uint8_t, 32> b;
-  std::array<std::uint32_t, 8> sums;
   if (instruction.memory) {
-    std::memcpy(b.data(), reinterpret_cast<const void*>(instruction.origin + instruction.index), b.size());
+    const auto* from = reinterpret_cast<const void*>(instruction.origin + instruction.index);
+    std::memcpy(b.data(), from, broadcasts ? 4 : b.size());
   } else {
     registers.load(instruction.rm, b.data());
   }
+  if (broadcasts) {
+    for (std::size_t i = 4; i < b.size(); ++i) b[i] = b[i - 4];
+    registers.store(instruction.reg, b.data());
+    return {Outcome::done};
+  }
+  std::array<std::uint8_t, 32> a;
+  std::array<std::uint32_t, 8> sums;
   registers.load(instruction.vvvv, a.data());
   registers.load(instruction.reg, reinterpret_cast<std::uint8_t*>(sums.data()));
   if (instruction.opcode == 0x50) {  // vpdpbusd: unsigned by signed bytes

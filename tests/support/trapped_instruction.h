@@ -26,9 +26,10 @@ struct Outcome {
   const char* why = "";   ///< the rule it broke
 };
 
-/// Carries out vpdpbusd or vpdpwssd on 256 bits, in the registers of the context.
-Outcome execute_dot_product(const TrappedInstruction& instruction, ucontext_t& context);
-inline bool is_dot_product(unsigned opcode) { return opcode == 0x50 || opcode == 0x52; }
+/// Carries out vpdpbusd, vpdpwssd or vpbroadcastd on 256 bits, in the registers of the context. Any CPU with AVX2 has
+/// the last: kernels load one between two dot products, and one signal then does for both.
+Outcome execute_vector_instruction(const TrappedInstruction& instruction, ucontext_t& context);
+inline bool is_vector_instruction(unsigned opcode) { return opcode == 0x50 || opcode == 0x52 || opcode == 0x58; }
 
 /// Carries out an instruction of AMX-TILE or AMX-INT8 on the tiles of this thread.
 Outcome execute_tile_instruction(const TrappedInstruction& instruction);
