@@ -78,6 +78,8 @@ concept VectorIsa = LanesOrOne<V> && requires(typename V::F f, typename V::I i, 
 ///   add_pair_products(acc, a, b)       optional: acc + a * b of the low 16 bits of each lane + a * b of the high ones,
 ///                                      all signed. The sums of weights are then SumFormat::pair; activation_bias is 0
 ///   takes_vector_blocks                optional: DotTile takes panels in blocks of one vector, too
+///   row_by_pairs                       optional: one row takes panels of weights from memory two by two. run of a
+///                                      Tile<1, 8, 4> has the bytes from the first of them to the second behind `ahead`
 ///   least_vectors                      vectors of a panel of 4 that a tile may take alone: 1, 2 or 4
 ///   Tile<rows, vectors, of = vectors>  the sums of `rows` rows by `vectors` vectors of channels of a panel that has
 ///                                      `of`: kernels::DotTile, UnrolledTile or the backend's own

@@ -5,25 +5,30 @@
 
 namespace bytegate::kernels {
 
-/// Rows from m on of so many vectors of columns from n on, to rows at `out`. store(out, column, y) stores one vector of
-/// a row, `column` columns behind n.
-template <class Product, int rows, int vectors, class Store>
-BYTEGATE_INLINE void gemm_tile(const GemmArgs& a, std::size_t m, const void* weights, std::size_t n, FetchAhead& ahead,
-                               float* out, const Store& store) {
-  using Isa = typename Product::Isa;
+/// The sums of so many vectors of a tile, from `first` on, whose columns begin with n, to rows at `out`.
+/// store(out, column, y) stores one vector of a row, `column` columns behind n.
+template <class Isa, int rows, int first, int vectors, class Tile, class Store>
+BYTEGATE_INLINE void store_tile(const GemmArgs& a, const Tile& tile, std::size_t n, float* out, const Store& store) {
   using F = typename Isa::F;
-  typename Product::template Tile<rows, vectors, 4> tile;
-  tile.run(a.lhs, m, weights, a.rhs, ahead);
   static_for<vectors>([&]<int v>() BYTEGATE_LAMBDA {
     const std::size_t column = n + v * Isa::width;
     const F bias = Isa::load(a.rhs.bias + column);
     F y[rows];
-    static_for<rows>([&]<int r>() BYTEGATE_LAMBDA { y[r] = tile.template value<r, v>(a.rhs, column, bias); });
+    static_for<rows>([&]<int r>() BYTEGATE_LAMBDA { y[r] = tile.template value<r, first + v>(a.rhs, column, bias); });
     if (a.relu) {  // NaN, as the second operand, stays
       static_for<rows>([&]<int r>() BYTEGATE_LAMBDA { y[r] = Isa::max(F(0.0f), y[r]); });
     }
     static_for<rows>([&]<int r>() BYTEGATE_LAMBDA { store(out + r * a.out_stride, v * Isa::width, y[r]); });
   });
+}
+
+/// Rows from m on of so many vectors of columns from n on.
+template <class Product, int rows, int vectors, class Store>
+BYTEGATE_INLINE void gemm_tile(const GemmArgs& a, std::size_t m, const void* weights, std::size_t n, FetchAhead& ahead,
+                               float* out, const Store& store) {
+  typename Product::template Tile<rows, vectors, 4> tile;
+  tile.run(a.lhs, m, weights, a.rhs, ahead);
+  store_tile<typename Product::Isa, rows, 0, vectors>(a, tile, n, out, store);
 }
 
 /// Panels up to panel_end, all of whose columns are stored. out: where those of the first row and panel are.
@@ -48,6 +53,31 @@ __attribute__((noinline)) void gemm_panels(const GemmArgs& args, std::size_t pan
       });
     });
   }
+}
+
+/// Weights of so many bytes do not stay in L2, and seldom in the caches that other cores use, too.
+constexpr std::size_t kBytesFromMemory = std::size_t{6} << 20;
+
+/// The same of one row by weights from memory, which a CPU reads faster in streams that are far apart: a panel of the
+/// first half and one of the second together.
+template <class Product>
+__attribute__((noinline)) void gemm_row_by_pairs(const GemmArgs& args, std::size_t panel_end, float* out) {
+  using Isa = typename Product::Isa;
+  constexpr std::size_t nr = 4 * Isa::width;
+  GemmArgs a = args;
+  const std::size_t pairs = (panel_end - a.panel_begin) / 2;
+  const std::size_t apart = pairs * a.rhs.k_groups * Product::template group_bytes<4>;
+  const auto store = [](float* row, std::size_t column, typename Isa::F y)
+                         BYTEGATE_LAMBDA { Isa::store(row + column, y); };
+  FetchAhead ahead;
+  for (std::size_t i = 0; i < pairs; ++i, ++a.panel_begin, out += nr) {
+    typename Product::template Tile<1, 8, 4> tile;
+    tile.run(a.lhs, 0, Product::template panel<4>(a.rhs, a.panel_begin), a.rhs, ahead, apart);
+    store_tile<Isa, 1, 0, 4>(a, tile, a.panel_begin * nr, out, store);
+    store_tile<Isa, 1, 4, 4>(a, tile, (a.panel_begin + pairs) * nr, out + pairs * nr, store);
+  }
+  a.panel_begin += pairs;
+  if (a.panel_begin < panel_end) gemm_panels<Product>(a, panel_end, out + pairs * nr);
 }
 
 /// The last `columns` columns, less than a panel, some vectors after the other.
@@ -110,7 +140,14 @@ void gemm(const GemmArgs* args) {
   const GemmArgs& a = *args;
   const std::size_t whole = a.n_out / nr, columns = a.n_out % nr;
   const std::size_t end = whole < a.panel_end ? whole : a.panel_end;
-  if (a.panel_begin < end) gemm_panels<Product>(a, end, a.out + a.panel_begin * nr);
+  if (a.panel_begin < end) {
+    auto panels = gemm_panels<Product>;
+    if constexpr (Product::row_by_pairs) {
+      const std::size_t bytes = (end - a.panel_begin) * a.rhs.k_groups * Product::template group_bytes<4>;
+      if (a.lhs.rows == 1 && bytes >= kBytesFromMemory) panels = gemm_row_by_pairs<Product>;
+    }
+    panels(a, end, a.out + a.panel_begin * nr);
+  }
   if (columns == 0 || whole < a.panel_begin || whole >= a.panel_end) return;
   if constexpr (Product::least_vectors < 4) {
     // One vector of few rows has too few independent sums, and one of many takes 1.2 times its part of a panel's time.

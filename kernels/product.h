@@ -7,6 +7,7 @@
 //   tile.run(lhs, m, panel, rhs, ahead)
 //                                       sums over the whole of k; m is the first row; ahead: see FetchAhead
 //   tile.value<r, v>(rhs, n, addend)    the float result of row r and vector v (first channel n), plus addend
+//   Product::row_by_pairs               whether a tile of one row takes two panels of weights that come from memory
 //   Product::panel<vectors>(rhs, i)     the weights of panel i
 //   Product::least_vectors              vectors of a panel of 4 that a tile may take alone
 //   Product::vectors(rhs, n)            the weights of those that begin with channel n
@@ -32,29 +33,31 @@ inline constexpr SumFormat sum_format = requires(typename P::I i) {
 template <class P>
 inline constexpr PackedLayout layout_of = {4 * P::width, P::block_channels, P::kr, P::kr};
 
-/// Where the weights of an int8 panel in such blocks are, in bytes.
-template <class P, std::uint32_t block_channels>
+/// Where the weights of int8 panels of `of` vectors in such blocks are, in bytes from the first panel.
+template <class P, int of, std::uint32_t block_channels>
 struct PanelOrder {
   static constexpr std::size_t group = block_channels * P::kr;  ///< from one group of k to the next
   std::size_t block;                                            ///< from one block to the next
+  std::size_t apart;                                            ///< from one panel to the next
 
-  explicit BYTEGATE_INLINE PanelOrder(const PackedMatrix& rhs) : block(rhs.k_groups * group) {}
+  BYTEGATE_INLINE PanelOrder(const PackedMatrix& rhs, std::size_t panels_apart)
+      : block(rhs.k_groups * group), apart(panels_apart) {}
 
   /// The first group of a vector of channels.
   BYTEGATE_INLINE std::size_t vector(std::size_t v) const {
-    const std::size_t n = v * P::width;
-    return n / block_channels * block + n % block_channels * P::kr;
+    const std::size_t n = v % of * P::width;
+    return v / of * apart + n / block_channels * block + n % block_channels * P::kr;
   }
 };
 
 /// f(PanelOrder) of the panels of rhs, which have `of` vectors of channels.
 template <class P, int of, class F>
-BYTEGATE_INLINE auto with_order(const PackedMatrix& rhs, const F& f) {
+BYTEGATE_INLINE auto with_order(const PackedMatrix& rhs, const F& f, std::size_t apart = 0) {
   constexpr std::uint32_t block_channels = recurrent_layout(layout_of<P>, of).block_channels;
   if constexpr (requires { P::takes_vector_blocks; }) {
-    if (rhs.block_channels != block_channels) return f(PanelOrder<P, P::width>(rhs));
+    if (rhs.block_channels != block_channels) return f(PanelOrder<P, of, P::width>(rhs, apart));
   }
-  return f(PanelOrder<P, block_channels>(rhs));
+  return f(PanelOrder<P, of, block_channels>(rhs, apart));
 }
 
 /// The rows from `row` on. Of float kernels, rows have no scales.
@@ -204,6 +207,7 @@ struct QuantizedProduct {
   using Isa = P;
   using F = typename P::F;
   static constexpr int mr = P::mr;
+  static constexpr bool row_by_pairs = requires { P::row_by_pairs; };
 
   template <int vectors>
   static constexpr std::size_t group_bytes = (vectors * P::width * P::kr);
@@ -225,10 +229,11 @@ struct QuantizedProduct {
     typename P::template Tile<rows, vectors, of> tile;
     RowDequantizer<P> dequantizer[rows];
 
+    template <class... Apart>
     BYTEGATE_INLINE void run(const StagedRows& lhs, std::size_t m, const void* panel, const PackedMatrix& rhs,
-                             FetchAhead& ahead) {
+                             FetchAhead& ahead, Apart... apart) {
       const auto* rows_of = static_cast<const std::uint8_t*>(lhs.data) + m * lhs.stride;
-      tile.run(rows_of, lhs.stride, panel, rhs, ahead);
+      tile.run(rows_of, lhs.stride, panel, rhs, ahead, apart...);
       static_for<rows>([&]<int r>() BYTEGATE_LAMBDA { dequantizer[r] = RowDequantizer<P>(lhs.scales[m + r]); });
     }
 
@@ -246,6 +251,7 @@ struct FloatProduct {
   using Isa = V;
   using F = typename V::F;
   static constexpr int mr = V::float_mr;
+  static constexpr bool row_by_pairs = false;
   static constexpr PackedLayout panel_layout = {4 * V::width, 4 * V::width, 1, 1};
 
   template <int vectors>

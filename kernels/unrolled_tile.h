@@ -65,23 +65,27 @@ struct UnrolledTile {
   UnrolledPass<P, rows, at_once> passes[whole > 0 ? whole : 1];
   UnrolledPass<P, rows, 1> last;  ///< if there is a rest
 
+  /// apart: bytes from one panel to the next of a tile of several.
   BYTEGATE_INLINE void run(const void* lhs, std::size_t stride, const void* panel, const PackedMatrix& rhs,
-                           FetchAhead& ahead) {
+                           FetchAhead& ahead, std::size_t apart = 0) {
     const auto* a = static_cast<const std::uint8_t*>(lhs);
     const auto* w = static_cast<const std::int8_t*>(panel);
     FetchAhead of_pass = ahead.pass_of(whole + rest);
-    with_order<P, of>(rhs, [&](const auto& order) BYTEGATE_LAMBDA {
-      const auto run_pass = [&](auto& pass, int first) BYTEGATE_LAMBDA {
-        const std::int8_t* weights = w + order.vector(static_cast<std::size_t>(first));
-        if constexpr (few) {
-          pass.run(a, stride, weights, rhs.k_groups, order, of_pass);
-        } else {
-          pass.run_apart(a, stride, weights, rhs.k_groups, order, of_pass);
-        }
-      };
-      static_for<whole>([&]<int i>() BYTEGATE_LAMBDA { run_pass(passes[i], i * at_once); });
-      if constexpr (rest > 0) run_pass(last, whole * at_once);
-    });
+    with_order<P, of>(
+        rhs,
+        [&](const auto& order) BYTEGATE_LAMBDA {
+          const auto run_pass = [&](auto& pass, int first) BYTEGATE_LAMBDA {
+            const std::int8_t* weights = w + order.vector(static_cast<std::size_t>(first));
+            if constexpr (few) {
+              pass.run(a, stride, weights, rhs.k_groups, order, of_pass);
+            } else {
+              pass.run_apart(a, stride, weights, rhs.k_groups, order, of_pass);
+            }
+          };
+          static_for<whole>([&]<int i>() BYTEGATE_LAMBDA { run_pass(passes[i], i * at_once); });
+          if constexpr (rest > 0) run_pass(last, whole * at_once);
+        },
+        apart);
     ahead.go_on_after(of_pass);
   }
 

@@ -123,6 +123,30 @@ TEST_P(BitsTest, Linear) {
   }
 }
 
+// One row by weights larger than the caches of a core; two threads take half of the panels each.
+TEST_P(BitsTest, LinearByWeightsFromMemory) {
+  if (size() == 0) GTEST_SKIP() << "not in a small test";
+  Random random(11);
+  for (const auto& [n, k] : {std::pair<std::int64_t, std::int64_t>{3232, 2048}, {2590, 2701}, {6500, 2050}}) {
+    QuantizedWeight weight{n, k, std::vector<std::int8_t>(static_cast<std::size_t>(n * k)),
+                           random_tensor({n}, random, 0.01f).data};
+    for (auto& w : weight.data) w = static_cast<std::int8_t>(random.integer(-127, 127));
+    for (float& scale : weight.scales) scale = std::abs(scale) + 1e-4f;
+    const Tensor bias = random_tensor({n}, random);
+    const Tensor x = random_tensor({1, k}, random);
+    for (const bool relu : {false, true}) {
+      const Linear layer(weight, bias.view(), Scheme::per_row(), relu, &backend());
+      const Tensor expected = Linear(weight, bias.view(), Scheme::per_row(), relu, &scalar_backend()).forward(x);
+      for (const int threads : {1, 2}) {
+        Workspace workspace(threads);
+        Tensor y(Shape{1, n});
+        layer.forward(x.view(), y.view(), workspace);
+        EXPECT_EQ(first_difference(y, expected), "") << n << " by " << k << ", " << threads << " threads";
+      }
+    }
+  }
+}
+
 /// The first layer and direction of a case as the cell of one step, on step t of each row, against the layer.
 template <class CellLayer>
 void compare_cell(const LstmCase& c, const LstmKind& kind, const Backend& backend) {

@@ -69,7 +69,7 @@ TEST_P(KindsTest, NanStaysInItsItem) {
     const std::size_t item = good.data.size() / static_cast<std::size_t>(sample.input[0]);
     for (const float bad : {NAN, -NAN}) {
       for (const std::size_t at : {item / 2, std::size_t{0}, item - 1}) {
-        if (is_stand_in(backend()) && (std::signbit(bad) || at != item / 2)) break;  // minutes of signals
+        if (size() == 0 && (std::signbit(bad) || at != item / 2)) break;
         Tensor x = good;
         x.data[item + at] = bad;
         const Tensor y = run_layer(*form.layer, x);

@@ -1,6 +1,5 @@
 #include "tests/support/backends.h"
 
-#include <algorithm>
 #include <cstdlib>
 #include <mutex>
 #include <sstream>
@@ -31,10 +30,6 @@ std::vector<const Backend*> supported_backends(bool stand_ins) {
     if (info.supported) backends.push_back(info.backend);
   }
   return backends;
-}
-
-bool is_stand_in(const Backend& backend) {
-  return std::ranges::any_of(stand_ins(), [&](const Backend& b) { return b.name == std::string_view(backend.name); });
 }
 
 const Backend& scalar_backend() {

@@ -17,9 +17,6 @@ std::vector<std::string> backend_names();
 /// Those this CPU can run, best first; without stand-ins if none has been registered yet.
 std::vector<const Backend*> supported_backends(bool stand_ins = true);
 
-/// Whether a signal handler carries out instructions of this one, which takes some thousand times as long.
-bool is_stand_in(const Backend& backend);
-
 /// The plain one, which every CPU runs.
 const Backend& scalar_backend();
 
