@@ -59,7 +59,7 @@ __attribute__((noinline)) void store_rows(const GemmArgs& a, PanelOutputs& outpu
   constexpr std::size_t channels = 4 * Isa::width;
   const std::size_t n = outputs.panel * channels, left = a.n_out - n;
   const std::size_t end = outputs.end - outputs.row < count ? outputs.end : outputs.row + count;
-  const F floor = F(__builtin_bit_cast(float, a.relu ? 0u : 0xff800000u));  // of 0 or -infinity, see gemm
+  const F floor = output_floor<F>(a);
   I weight_sums[4];
   F weight_scales[4], bias[4];
   static_for<4>([&]<int v>() BYTEGATE_LAMBDA {

@@ -10,15 +10,14 @@ namespace bytegate::kernels {
 template <class Isa, int rows, int first, int vectors, class Tile, class Store>
 BYTEGATE_INLINE void store_tile(const GemmArgs& a, const Tile& tile, std::size_t n, float* out, const Store& store) {
   using F = typename Isa::F;
+  const F floor = output_floor<F>(a);
   static_for<vectors>([&]<int v>() BYTEGATE_LAMBDA {
     const std::size_t column = n + v * Isa::width;
     const F bias = Isa::load(a.rhs.bias + column);
     F y[rows];
     static_for<rows>([&]<int r>() BYTEGATE_LAMBDA { y[r] = tile.template value<r, first + v>(a.rhs, column, bias); });
-    if (a.relu) {  // NaN, as the second operand, stays
-      static_for<rows>([&]<int r>() BYTEGATE_LAMBDA { y[r] = Isa::max(F(0.0f), y[r]); });
-    }
-    static_for<rows>([&]<int r>() BYTEGATE_LAMBDA { store(out + r * a.out_stride, v * Isa::width, y[r]); });
+    static_for<rows>([&]<int r>()
+                         BYTEGATE_LAMBDA { store(out + r * a.out_stride, v * Isa::width, Isa::max(floor, y[r])); });
   });
 }
 
@@ -55,11 +54,7 @@ __attribute__((noinline)) void gemm_panels(const GemmArgs& args, std::size_t pan
   }
 }
 
-/// Weights of so many bytes do not stay in L2, and seldom in the caches that other cores use, too.
-constexpr std::size_t kBytesFromMemory = std::size_t{6} << 20;
-
-/// The same of one row by weights from memory, which a CPU reads faster in streams that are far apart: a panel of the
-/// first half and one of the second together.
+/// The same of one row by pairs of panels: see kBytesFromMemory.
 template <class Product>
 __attribute__((noinline)) void gemm_row_by_pairs(const GemmArgs& args, std::size_t panel_end, float* out) {
   using Isa = typename Product::Isa;

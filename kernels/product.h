@@ -66,6 +66,11 @@ BYTEGATE_INLINE StagedRows rows_from(const StagedRows& lhs, std::size_t row) {
           lhs.rows - row};
 }
 
+/// Weights of so many bytes do not stay in L2, and seldom in the caches that other cores use, too. From memory a CPU
+/// reads streams that are far apart faster than one: one row takes a panel of the first half and one of the second
+/// together (row_by_pairs).
+constexpr std::size_t kBytesFromMemory = std::size_t{6} << 20;
+
 /// The first `left` lanes of v, or all of them.
 template <class Isa>
 BYTEGATE_INLINE void store_at_most(float* out, typename Isa::F v, std::size_t left) {
@@ -74,6 +79,13 @@ BYTEGATE_INLINE void store_at_most(float* out, typename Isa::F v, std::size_t le
   } else {
     Isa::store_first(out, v, left);
   }
+}
+
+/// What outputs are at least, by Isa::max(floor, y), where NaN as the second operand stays.
+template <class F>
+BYTEGATE_INLINE F output_floor(const GemmArgs& a) {
+  constexpr std::uint32_t minus_infinity = 0xff800000u;
+  return F(__builtin_bit_cast(float, a.relu ? 0u : minus_infinity));
 }
 
 /// Whether a tile keeps its weights in registers from row to row, beside its sums and an activation: g++ would load

@@ -180,7 +180,39 @@ struct StepGatesOf {
 template <class Product, int gates, int own_bias>
 inline constexpr StepGatesOf<Product, gates, own_bias> kStepGates;
 
-/// What a product and a cell contribute to a step of several rows.
+/// The gates of one row and panels `panel` and `other`, which is not in front of it, as step_gates.
+template <class Isa>
+using PairGates = void (*)(const RecurrentStepArgs& a, std::size_t row, std::size_t panel, std::size_t other,
+                           typename Isa::F* out);
+
+template <class Product, class Cell>
+__attribute__((noinline)) void pair_gates(const RecurrentStepArgs& a, std::size_t row, std::size_t panel,
+                                          std::size_t other, typename Product::Isa::F* out) {
+  using Isa = typename Product::Isa;
+  constexpr int gates = Cell::gates;
+  const std::size_t apart = (other - panel) * a.rhs.k_groups * Product::template group_bytes<gates>;
+  FetchAhead ahead;
+  typename Product::template Tile<1, 2 * gates, gates> tile;
+  tile.run(a.lhs, row, Product::template panel<gates>(a.rhs, panel), a.rhs, ahead, apart);
+  static_for<2 * gates>([&]<int i>() BYTEGATE_LAMBDA {
+    constexpr int gate = i % gates;
+    const std::size_t at = i < gates ? panel : other, channel = (at * gates + gate) * Isa::width;
+    const float* input = step_input<Isa>(a, input_gates_of<Cell>(), row, at);
+    out[i] = tile.template value<0, i>(a.rhs, channel, step_addend<Isa, Cell::own_bias, gate>(a, input, channel));
+  });
+}
+
+/// Cells of fewer gates seldom have weights of so many bytes.
+template <class Product, class Cell>
+inline constexpr bool steps_by_pairs = (Cell::gates >= 3) && Product::row_by_pairs;
+
+template <class Product, class Cell>
+constexpr PairGates<typename Product::Isa> pair_gates_of() {
+  if constexpr (steps_by_pairs<Product, Cell>) return pair_gates<Product, Cell>;
+  return nullptr;
+}
+
+/// What a product and a cell contribute to a step of several rows, or of one by pairs of panels.
 template <class Isa>
 struct StepParts {
   std::size_t gates;                                                    ///< Cell::gates
@@ -188,6 +220,7 @@ struct StepParts {
   std::size_t mr;                                                       ///< Product::mr
   InputGates input_gates;                                               ///< input_gates_of
   const StepGates<Isa>* step_gates_of;                                  ///< by the number of rows, at most mr
+  PairGates<Isa> pair_gates;                                            ///< pair_gates, if steps_by_pairs
   void (*units)(const RecurrentStepArgs& a, const StepUnits<Isa>& of);  ///< step_units
 };
 
@@ -228,6 +261,29 @@ __attribute__((noinline)) void step_block(const RecurrentStepArgs& a, const Step
     });
   }
   if (units.count > 0) parts.units(a, units);
+  ranges.store(a);
+}
+
+/// One row by pairs of panels: see kBytesFromMemory. Of an odd number the last is computed twice.
+template <class Isa>
+__attribute__((noinline)) void step_row_by_pairs(const RecurrentStepArgs& a, const StepParts<Isa>& parts,
+                                                 std::size_t row) {
+  const PanelSweep sweep(a);
+  const std::size_t half = (sweep.count + 1) / 2;
+  StepRanges<Isa> ranges(row, row + 1);
+  StepUnits<Isa> units;
+  for (std::size_t i = 0; i < half; ++i) {
+    const std::size_t one = sweep.panel(i), two = sweep.panel(half + i < sweep.count ? half + i : i);
+    const std::size_t panel = one < two ? one : two, other = one + two - panel;
+    if (units.count + 2 > units.capacity) {
+      parts.units(a, units);
+      units.count = 0;
+    }
+    parts.pair_gates(a, row, panel, other, units.gates + units.count * parts.gates);
+    units.units[units.count++] = {row, panel, &ranges.of(row)};
+    if (other != panel) units.units[units.count++] = {row, other, &ranges.of(row)};
+  }
+  parts.units(a, units);
   ranges.store(a);
 }
 
@@ -273,12 +329,18 @@ void recurrent_step(const RecurrentStepArgs* args) {
                                            Product::mr,
                                            input_gates_of<Cell>(),
                                            kStepGates<Product, Cell::gates, Cell::own_bias>.rows,
+                                           pair_gates_of<Product, Cell>(),
                                            step_units<Isa, Cell>};
   const RecurrentStepArgs& a = *args;
   for (std::size_t row = 0; row < a.lhs.rows; row += kStepRows) {
     const std::size_t left = a.lhs.rows - row;
     if constexpr (Product::mr >= 3) {
       if (left == 1) {
+        if constexpr (steps_by_pairs<Product, Cell>) {
+          if ((a.panel_end - a.panel_begin) * a.rhs.k_groups * parts.group_bytes >= kBytesFromMemory) {
+            return step_row_by_pairs<Isa>(a, parts, row);
+          }
+        }
         step_row<Product, Cell>(a, row);
         return;
       }

@@ -57,7 +57,7 @@ struct UnrolledPass {
   static constexpr std::size_t lhs_group = P::kr * P::lhs_size;
 };
 
-/// DotTile by such passes: of all vectors for few rows, else of two at a time.
+/// DotTile by such passes: of all vectors for few rows, else of two at a time. Of one row, a tile may take two panels.
 template <class P, int rows, int vectors, int of = vectors>
 struct UnrolledTile {
   static constexpr bool few = rows <= 2;
@@ -76,7 +76,7 @@ struct UnrolledTile {
         [&](const auto& order) BYTEGATE_LAMBDA {
           const auto run_pass = [&](auto& pass, int first) BYTEGATE_LAMBDA {
             const std::int8_t* weights = w + order.vector(static_cast<std::size_t>(first));
-            if constexpr (few) {
+            if constexpr (few && vectors <= 4) {
               pass.run(a, stride, weights, rhs.k_groups, order, of_pass);
             } else {
               pass.run_apart(a, stride, weights, rhs.k_groups, order, of_pass);
