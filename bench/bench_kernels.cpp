@@ -3,7 +3,7 @@
 //                 [--gru_reset_step=B,H ...] [--gru_candidate_step=B,H ...] [--quantize_rows=M,K ...]
 //                 [--inputs=normal|uniform|extremes] [Google Benchmark's flags]
 // Names: peak/<backend>, peak_from_memory/<backend>/bytes:N and tile_gemm, vector_gemm (backends with tile registers),
-// read/<backend>/bytes:N, gemm/<backend>/m:M/k:K/n:N, lstm_step/<backend>/b:B/h:H and so each step,
+// read/<backend>/bytes:N and read_four, gemm/<backend>/m:M/k:K/n:N, lstm_step/<backend>/b:B/h:H and so each step,
 // quantize_rows/<backend>/m:M/k:K, sigmoid/<backend>/n:N, tanh/<backend>/n:N. The counter `of_ceiling` of a gemm or a
 // step is its part of whichever bound is the lower: multiply-adds at peak, or its weights at the read bandwidth of
 // a buffer of that size. Outputs are checked against the plain backend's before anything is timed.
@@ -73,8 +73,11 @@ double read_bandwidth(const Ceiling& c, std::size_t bytes) {
   double& rate = best[{c.name, bytes}];
   const AlignedBuffer buffer(bytes);
   std::memset(buffer.data(), 1, bytes);
-  return rate = std::max(rate, best_rate(static_cast<double>(bytes),
-                                         [&] { benchmark::DoNotOptimize(c.read(buffer.data(), bytes)); }));
+  for (const auto read : {c.read, c.read_four}) {
+    rate = std::max(
+        rate, best_rate(static_cast<double>(bytes), [&] { benchmark::DoNotOptimize(read(buffer.data(), bytes)); }));
+  }
+  return rate;
 }
 
 /// A product's operands on one backend.
@@ -247,10 +250,10 @@ void run_peak(benchmark::State& state, const Ceiling& c) {
       benchmark::Counter(static_cast<double>(c.macs) * 1e-6, benchmark::Counter::kIsIterationInvariantRate);
 }
 
-void run_read(benchmark::State& state, const Ceiling& c, std::size_t bytes) {
+void run_read(benchmark::State& state, std::int32_t (*read)(const void*, std::size_t), std::size_t bytes) {
   const AlignedBuffer buffer(bytes);
   std::memset(buffer.data(), 1, bytes);
-  for (auto _ : state) benchmark::DoNotOptimize(c.read(buffer.data(), bytes));
+  for (auto _ : state) benchmark::DoNotOptimize(read(buffer.data(), bytes));
   state.counters["GB/s"] =
       benchmark::Counter(static_cast<double>(bytes) * 1e-9, benchmark::Counter::kIsIterationInvariantRate);
 }
@@ -291,8 +294,10 @@ void add_backend(const Backend& backend, const std::map<std::string, std::vector
   if (const Ceiling* c = ceiling_of(backend)) {
     add("peak/" + name, [c](benchmark::State& state) { run_peak(state, *c); });
     for (std::size_t kib : std::initializer_list<std::size_t>{16, 64, 256, 512, 1024, 4096, 16384, 65536}) {
-      add("read/" + name + "/bytes:" + std::to_string(kib << 10),
-          [c, kib](benchmark::State& state) { run_read(state, *c, kib << 10); });
+      const std::string of_size = name + "/bytes:" + std::to_string(kib << 10);
+      add("read/" + of_size, [c, kib](benchmark::State& state) { run_read(state, c->read, kib << 10); });
+      if (kib < 4096) continue;
+      add("read_four/" + of_size, [c, kib](benchmark::State& state) { run_read(state, c->read_four, kib << 10); });
     }
     if (c->tiles) add_tiles(backend, *c->tiles);
   }

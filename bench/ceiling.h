@@ -26,9 +26,10 @@ struct Ceiling {
   /// iteration.
   void (*products)(std::size_t iterations);
   std::size_t macs;
-  /// Reads `bytes` (a multiple of 4096) at `data` once, with the backend's vector loads, in one stream. The result
-  /// means nothing.
+  /// Reads `bytes` (a multiple of 4096) at `data` once, with the backend's vector loads, in one stream and in four,
+  /// each of a quarter. The result means nothing.
   std::int32_t (*read)(const void* data, std::size_t bytes);
+  std::int32_t (*read_four)(const void* data, std::size_t bytes);
   /// What only a backend with two products has, else null.
   const TileCeiling* tiles;
 };

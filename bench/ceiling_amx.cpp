@@ -40,6 +40,6 @@ constexpr TileCeiling kTiles = {TileLoops::products_from_memory, 4 * kTileMacs, 
 }  // namespace
 
 extern const Ceiling ceiling_amx;
-const Ceiling ceiling_amx = {"amx", TileLoops::products, 4 * kTileMacs, read_loop<Isa>, &kTiles};
+const Ceiling ceiling_amx = {"amx", TileLoops::products, 4 * kTileMacs, read_loop<Isa, 1>, read_loop<Isa, 4>, &kTiles};
 
 }  // namespace bytegate::bench

@@ -54,15 +54,17 @@ void product_loop(std::size_t iterations) {
   static_cast<void>(sink);
 }
 
-template <class Isa>
+template <class Isa, int streams>
 std::int32_t read_loop(const void* data, std::size_t bytes) {
-  constexpr std::size_t vector = Isa::width * sizeof(std::int32_t);
+  constexpr std::size_t vector = Isa::width * sizeof(std::int32_t), in_turn = 16 / streams;
   typename Isa::I sums[4];
   kernels::static_for<4>([&]<int i>() BYTEGATE_LAMBDA { sums[i] = typename Isa::I(0); });
   const auto* p = static_cast<const std::int32_t*>(data);
-  for (std::size_t at = 0; at < bytes; at += 16 * vector, p += 16 * Isa::width) {
-    kernels::static_for<16>([&]<int i>()
-                                BYTEGATE_LAMBDA { sums[i % 4] = sums[i % 4] + Isa::load(p + i * Isa::width); });
+  const std::size_t apart = bytes / streams / sizeof *p;
+  for (std::size_t at = 0; at < bytes; at += 16 * vector, p += in_turn * Isa::width) {
+    kernels::static_for<16>([&]<int i>() BYTEGATE_LAMBDA {
+      sums[i % 4] = sums[i % 4] + Isa::load(p + i / in_turn * apart + i % in_turn * Isa::width);
+    });
   }
   const auto sum = (sums[0] + sums[1]) + (sums[2] + sums[3]);
   return static_cast<std::int32_t>(Isa::reduce_max_as_signed(Isa::to_float(sum)));

@@ -23,13 +23,14 @@ def rate_cell(rows, name, unit):
 
 def ceilings_table(result):
     rows = rows_of(result, "kernels")
-    loads, reads = sizes_of(rows, "peak_from_memory"), sizes_of(rows, "read")
+    loads, reads, fours = (sizes_of(rows, kind) for kind in ("peak_from_memory", "read", "read_four"))
     lines = [[f"`{b}`", rate_cell(rows, f"peak/{b}", "GMAC"),
               *(rate_cell(rows, f"peak_from_memory/{b}/bytes:{s}", "GMAC") for s in loads),
-              *(rate_cell(rows, f"read/{b}/bytes:{s}", "GB") for s in reads)]
+              *(rate_cell(rows, f"read/{b}/bytes:{s}", "GB") for s in reads),
+              *(rate_cell(rows, f"read_four/{b}/bytes:{s}", "GB") for s in fours)]
              for b in result["backends"] if f"peak/{b}" in rows]
     head = ["backend", "peak, GMAC/s", *(f"peak, operands from {size_text(s)}, GMAC/s" for s in loads),
-            *(f"read {size_text(s)}, GB/s" for s in reads)]
+            *(f"read {size_text(s)}, GB/s" for s in reads), *(f"{size_text(s)} in four streams, GB/s" for s in fours)]
     return table(head, lines) if lines else ""
 
 
