@@ -50,9 +50,9 @@ struct PanelOrder {
   }
 };
 
-/// f(PanelOrder) of the panels of rhs, which have `of` vectors of channels.
+/// f(PanelOrder) of the panels of rhs, which have `of` vectors of channels. apart: see PanelOrder; any for one panel.
 template <class P, int of, class F>
-BYTEGATE_INLINE auto with_order(const PackedMatrix& rhs, const F& f, std::size_t apart = 0) {
+BYTEGATE_INLINE auto with_order(const PackedMatrix& rhs, std::size_t apart, const F& f) {
   constexpr std::uint32_t block_channels = recurrent_layout(layout_of<P>, of).block_channels;
   if constexpr (requires { P::takes_vector_blocks; }) {
     if (rhs.block_channels != block_channels) return f(PanelOrder<P, of, P::width>(rhs, apart));
@@ -155,7 +155,7 @@ struct DotTile {
     Sums<count> sums;
     static_for<chains * rows * count>(
         [&]<int i>() BYTEGATE_LAMBDA { sums[i / (rows * count)][i / count % rows][i % count] = I(0); });
-    with_order<P, of>(rhs, [&](const auto& order) BYTEGATE_LAMBDA {
+    with_order<P, of>(rhs, 0, [&](const auto& order) BYTEGATE_LAMBDA {
       const auto* a = static_cast<const std::uint8_t*>(lhs);
       const auto* w = static_cast<const std::int8_t*>(panel);
       const auto row_at = [&](int m) BYTEGATE_LAMBDA { return static_cast<std::size_t>(m) * stride; };
@@ -233,7 +233,7 @@ struct QuantizedProduct {
 
   static BYTEGATE_INLINE const void* vectors(const PackedMatrix& rhs, std::size_t n) {
     return static_cast<const char*>(panel<4>(rhs, n / (4 * P::width))) +
-           with_order<P, 4>(rhs, [&](const auto& order) BYTEGATE_LAMBDA { return order.vector(n / P::width % 4); });
+           with_order<P, 4>(rhs, 0, [&](const auto& order) BYTEGATE_LAMBDA { return order.vector(n / P::width % 4); });
   }
 
   template <int rows, int vectors, int of = vectors>

@@ -71,21 +71,18 @@ struct UnrolledTile {
     const auto* a = static_cast<const std::uint8_t*>(lhs);
     const auto* w = static_cast<const std::int8_t*>(panel);
     FetchAhead of_pass = ahead.pass_of(whole + rest);
-    with_order<P, of>(
-        rhs,
-        [&](const auto& order) BYTEGATE_LAMBDA {
-          const auto run_pass = [&](auto& pass, int first) BYTEGATE_LAMBDA {
-            const std::int8_t* weights = w + order.vector(static_cast<std::size_t>(first));
-            if constexpr (few && vectors <= 4) {
-              pass.run(a, stride, weights, rhs.k_groups, order, of_pass);
-            } else {
-              pass.run_apart(a, stride, weights, rhs.k_groups, order, of_pass);
-            }
-          };
-          static_for<whole>([&]<int i>() BYTEGATE_LAMBDA { run_pass(passes[i], i * at_once); });
-          if constexpr (rest > 0) run_pass(last, whole * at_once);
-        },
-        apart);
+    with_order<P, of>(rhs, apart, [&](const auto& order) BYTEGATE_LAMBDA {
+      const auto run_pass = [&](auto& pass, int first) BYTEGATE_LAMBDA {
+        const std::int8_t* weights = w + order.vector(static_cast<std::size_t>(first));
+        if constexpr (few && vectors <= 4) {
+          pass.run(a, stride, weights, rhs.k_groups, order, of_pass);
+        } else {
+          pass.run_apart(a, stride, weights, rhs.k_groups, order, of_pass);
+        }
+      };
+      static_for<whole>([&]<int i>() BYTEGATE_LAMBDA { run_pass(passes[i], i * at_once); });
+      if constexpr (rest > 0) run_pass(last, whole * at_once);
+    });
     ahead.go_on_after(of_pass);
   }
 
