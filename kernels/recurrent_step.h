@@ -264,17 +264,18 @@ __attribute__((noinline)) void step_block(const RecurrentStepArgs& a, const Step
   ranges.store(a);
 }
 
-/// One row by pairs of panels: see kBytesFromMemory. Of an odd number the last is computed twice.
+/// One row by pairs of panels: see kBytesFromMemory. Of an odd number the last of the first half is computed twice.
 template <class Isa>
 __attribute__((noinline)) void step_row_by_pairs(const RecurrentStepArgs& a, const StepParts<Isa>& parts,
                                                  std::size_t row) {
-  const PanelSweep sweep(a);
-  const std::size_t half = (sweep.count + 1) / 2;
+  RecurrentStepArgs first = a;
+  const std::size_t half = (a.panel_end - a.panel_begin + 1) / 2;
+  first.panel_end = a.panel_begin + half;
+  const PanelSweep sweep(first);
   StepRanges<Isa> ranges(row, row + 1);
   StepUnits<Isa> units;
   for (std::size_t i = 0; i < half; ++i) {
-    const std::size_t one = sweep.panel(i), two = sweep.panel(half + i < sweep.count ? half + i : i);
-    const std::size_t panel = one < two ? one : two, other = one + two - panel;
+    const std::size_t panel = sweep.panel(i), other = panel + half < a.panel_end ? panel + half : panel;
     if (units.count + 2 > units.capacity) {
       parts.units(a, units);
       units.count = 0;

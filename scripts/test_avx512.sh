@@ -137,11 +137,13 @@ trap 'kill $emulator $reader 2>/dev/null || true' EXIT
 for ((second = 0; second < 1500; ++second)); do
   sleep 1
   # Bochs draws its screen on a terminal of its own, and stops for ever once that is full of what nobody has read.
-  screen=$(sed -nE 's/^Bochs connected to screen "(.*)".*/\1/p' "$folder/bochs.out")
-  if [ -z "$reader" ] && [ -n "$screen" ]; then
-    stty -F "$screen" raw -echo
-    cat "$screen" >/dev/null &
-    reader=$!
+  if [ -z "$reader" ]; then
+    screen=$(sed -nE 's/^Bochs connected to screen "(.*)".*/\1/p' "$folder/bochs.out")
+    if [ -n "$screen" ]; then
+      stty -F "$screen" raw -echo
+      cat "$screen" >/dev/null &
+      reader=$!
+    fi
   fi
   if grep -q '^end [01]' "$folder/serial.txt" 2>/dev/null || ! kill -0 $emulator 2>/dev/null; then break; fi
 done
