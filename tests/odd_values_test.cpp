@@ -221,10 +221,8 @@ TEST_P(OddLstm, BadInput) {
     SCOPED_TRACE(base.text());
     const LSTMResult good = run(base, accurate, backend());
     ASSERT_TRUE(all_finite(good.output.data));
-    // Every step, or on an emulated CPU the first and the last.
-    const std::int64_t stride = test_size() == 0 && base.steps > 1 ? base.steps - 1 : 1;
     for (float bad : kBad) {
-      for (std::int64_t t = 0; t < base.steps; t += stride) {
+      for (std::int64_t t = 0; t < base.steps; ++t) {
         LstmCase c = base;
         c.x.data[static_cast<std::size_t>((t * c.batch + 2) * 11 + t)] = bad;
         const LSTMResult ours = run(c, accurate, backend());
@@ -299,7 +297,6 @@ TEST_P(OddLstm, PaddingIsNotRead) {
 // Units that overflow, of any layer: finite or not, the same on every backend.
 TEST_P(OddLstm, LargeInputsAreTheSameEverywhere) {
   for (float size : {kDenormal, 1e-39f, 1e-30f, 1e10f, 1e30f, 1.4e38f}) {
-    if (test_size() == 0 && size != kDenormal && size != 1e30f) continue;
     for (LstmCase c : base_cases()) {
       SCOPED_TRACE(c.text());
       for (std::size_t i = 0; i < c.x.data.size(); ++i) {
