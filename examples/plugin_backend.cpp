@@ -155,7 +155,6 @@ void lstm_step(const RecurrentStepArgs* a) {
 }
 
 constexpr Kernels kInt8 = {.mr = 1,
-                           .tile_rows = 0,
                            .layout = kLayout,
                            .lhs_size = 1,
                            .rhs_size = 1,
@@ -164,7 +163,6 @@ constexpr Kernels kInt8 = {.mr = 1,
                            .gemm = gemm<int8_product>,
                            .recurrent_step = {lstm_step<int8_product>}};
 constexpr Kernels kFloat = {.mr = 1,
-                            .tile_rows = 0,
                             .layout = kLayout,
                             .lhs_size = 4,
                             .rhs_size = 4,

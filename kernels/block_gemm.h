@@ -27,13 +27,13 @@ struct RowBlocks {
   BYTEGATE_INLINE std::size_t own(std::size_t i) const { return i * rows; }
 };
 
-/// Weights of so many bytes stay in L1 beside the activations that they are multiplied by, or in L2 beside all that a
-/// layer reads.
-constexpr std::size_t kBytesInL1 = 24 * 1024, kBytesInL2 = 1280 * 1024;
+/// Weights of so many bytes stay in L1 beside the activations that they are multiplied by.
+constexpr std::size_t kBytesInL1 = 24 * 1024;
 
 /// Of so many bytes that are read in turn. Those a little beyond L2 are there in part.
+template <class Isa>
 BYTEGATE_INLINE WeightsIn weights_in(std::size_t bytes) {
-  return bytes <= kBytesInL1 ? WeightsIn::l1 : bytes <= 2 * kBytesInL2 ? WeightsIn::l2 : WeightsIn::memory;
+  return bytes <= kBytesInL1 ? WeightsIn::l1 : bytes <= 2 * Isa::l2_bytes ? WeightsIn::l2 : WeightsIn::beyond_l2;
 }
 
 /// How many of `n` follow a step, so that `steps` of them take all: at least `least`.
@@ -116,19 +116,21 @@ __attribute__((noinline)) void gemm_block(const GemmArgs& a, const Blocks& block
 
 template <class Blocks>
 void block_gemm(const GemmArgs* args) {
-  constexpr std::size_t channels = 4 * Blocks::Isa::width;
+  using Isa = typename Blocks::Isa;
+  constexpr std::size_t channels = 4 * Isa::width, half_l2 = Isa::l2_bytes / 2;
   const GemmArgs& a = *args;
   const RowBlocks rows(a.lhs.rows, Blocks::max_rows);
   const std::size_t used = (a.n_out + channels - 1) / channels, end = used < a.panel_end ? used : a.panel_end;
   if (rows.count == 0 || a.panel_begin >= end) return;
   const Blocks blocks(rows.rows);
   // Panels that stay in L2, beside outputs on their way to memory, while all blocks pass. Each block stays in L1.
-  const std::size_t panel_bytes = a.rhs.k_groups * (channels * Blocks::Isa::kr), panels = end - a.panel_begin;
+  const std::size_t panel_bytes = a.rhs.k_groups * (channels * Isa::kr), panels = end - a.panel_begin;
   std::size_t at_once = panels;
-  if (panels * panel_bytes > kBytesInL2) at_once = kBytesInL2 / 2 > panel_bytes ? kBytesInL2 / 2 / panel_bytes : 1;
+  if (panels * panel_bytes > Isa::l2_bytes) at_once = half_l2 > panel_bytes ? half_l2 / panel_bytes : 1;
   for (std::size_t panel = a.panel_begin; panel < end; panel += at_once) {
     const std::size_t last = end - panel < at_once ? end : panel + at_once;
-    const WeightsIn first = weights_in(panels * panel_bytes), later = weights_in((last - panel) * panel_bytes);
+    const WeightsIn first = weights_in<Isa>(panels * panel_bytes),
+                    later = weights_in<Isa>((last - panel) * panel_bytes);
     for (std::size_t i = 0; i < rows.count; ++i) gemm_block(a, blocks, rows, i, panel, last, i == 0 ? first : later);
   }
 }

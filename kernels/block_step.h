@@ -11,9 +11,9 @@ namespace bytegate::kernels {
 template <class Isa, class Cell>
 class UnitsInTurn {
  public:
-  /// from_memory: h and the state are not in L2 either.
-  UnitsInTurn(const RecurrentStepArgs& a, StepRanges<Isa>& ranges, bool from_memory)
-      : a_(a), ranges_(ranges), from_memory_(from_memory) {}
+  /// beyond_l2: h and the state are not in L2 either.
+  UnitsInTurn(const RecurrentStepArgs& a, StepRanges<Isa>& ranges, bool beyond_l2)
+      : a_(a), ranges_(ranges), beyond_l2_(beyond_l2) {}
 
   /// Those of rows [row, end) and one panel come now, and then those of next_panel. sums: of these rows.
   BYTEGATE_INLINE void begin(const std::int32_t* sums, std::size_t row, std::size_t end, std::size_t panel,
@@ -37,7 +37,7 @@ class UnitsInTurn {
       const RowDequantizer<Isa> dequantizer(a.lhs.scales[row_]);
       const float* input = step_input<Isa>(a, input_gates_of<Cell>(), row_, panel_);
       fetch_piece(step_input<Isa>(a, input_gates_of<Cell>(), row_, next_panel_), channels * sizeof(float));
-      if (from_memory_) {
+      if (beyond_l2_) {
         const std::size_t unit = next_panel_ * Isa::width;
         fetch_piece(a.h + row_ * a.h_stride + unit, Isa::width * sizeof(float));
         if constexpr (Cell::has_state) fetch_piece(a.state + row_ * a.state_stride + unit, Isa::width * sizeof(float));
@@ -73,7 +73,7 @@ class UnitsInTurn {
   static constexpr std::size_t channels = Cell::gates * Isa::width;
   const RecurrentStepArgs& a_;
   StepRanges<Isa>& ranges_;
-  const bool from_memory_;
+  const bool beyond_l2_;
   const std::int32_t* sums_ = nullptr;
   std::size_t row_ = 0, end_ = 0, panel_ = 0, next_panel_ = 0;
   StepUnit<Isa> before_ = {0, 0, nullptr};  ///< opened, and not closed; no range: none
@@ -90,18 +90,18 @@ void block_recurrent_step(const RecurrentStepArgs* args) {
   const Blocks blocks(rows.rows);
   const PanelSweep sweep(a);
   const std::size_t panel_bytes = a.rhs.k_groups * (channels * Isa::kr), bytes = sweep.count * panel_bytes;
-  const WeightsIn in = weights_in(bytes);
+  const WeightsIn in = weights_in<Isa>(bytes);
   // Units that follow each step of the next panel's tiles; the first takes those that would be left. One at a time goes
   // beside the tiles of 16 rows, and beside weights that are on their way. Of two, the CPU does not see the tiles
   // behind them in time. More rows leave no room beside their tiles, and then units and tiles take turns.
-  const std::size_t each = 2 * rows.rows <= Blocks::max_rows || bytes > kBytesInL2 ? 1 : 8;
+  const std::size_t each = 2 * rows.rows <= Blocks::max_rows || bytes > Isa::l2_bytes ? 1 : 8;
   const std::size_t later = (blocks.template steps<Cell::gates>(a.rhs.k) - 1) * each;
   const std::size_t at_first = rows.rows > later + each ? rows.rows - later : each;
   alignas(64) std::int32_t sums[2][Blocks::max_rows * channels];
   for (std::size_t first = 0; first < rows.count; first += at_once) {
     const std::size_t last = rows.count - first < at_once ? rows.count : first + at_once;
     StepRanges<Isa> ranges(rows.own(first), rows.begin(last - 1) + rows.rows);
-    UnitsInTurn<Isa, Cell> units(a, ranges, in == WeightsIn::memory);
+    UnitsInTurn<Isa, Cell> units(a, ranges, in == WeightsIn::beyond_l2);
     std::size_t turn = 0;
     for (std::size_t p = 0; p < sweep.count; ++p) {
       const std::size_t panel = sweep.panel(p);

@@ -69,7 +69,8 @@ concept VectorIsa = LanesOrOne<V> && requires(typename V::F f, typename V::I i, 
 };
 
 /// The exact int8 product of a backend, on top of its vectors.
-///   mr, block_channels, kr, lhs_size   as in Kernels and PackedLayout
+///   mr, l2_bytes, lhs_size             as in Kernels
+///   block_channels, kr                 as in PackedLayout
 ///   activation_bias                    subtracted from activations 0..255 when they are staged: 128 for signed
 ///                                      products, else 0
 ///   store_quantized(q, v, zp)          q = clamp(round_half_even(v) + zp, 0, 255) - activation_bias, `width` times
@@ -91,7 +92,9 @@ template <class P>
 concept Int8Product = VectorIsa<P> &&
     requires(typename P::template Tile<1, 4> tile, std::uint8_t* q, typename P::F f, typename P::I i,
              const void* operand, std::size_t stride, const PackedMatrix& rhs, FetchAhead& ahead) {
-  { P::mr + P::block_channels + P::kr + P::lhs_size + P::least_vectors } -> std::convertible_to<std::uint32_t>;
+  {
+    P::mr + P::l2_bytes + P::block_channels + P::kr + P::lhs_size + P::least_vectors
+    } -> std::convertible_to<std::uint32_t>;
   { P::activation_bias } -> std::convertible_to<std::int32_t>;
   {P::store_quantized(q, f, i)};
   {tile.run(operand, stride, operand, rhs, ahead)};

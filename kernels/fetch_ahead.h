@@ -8,7 +8,7 @@
 namespace bytegate::kernels {
 
 /// From where a product reads its weights: caches in which they have been since they were read last, or beyond them.
-enum class WeightsIn { l1, l2, memory };
+enum class WeightsIn { l1, l2, beyond_l2 };
 
 /// All of a piece that is too short for the CPU to fetch ahead by itself.
 BYTEGATE_INLINE void fetch_piece(const void* data, std::size_t bytes) {

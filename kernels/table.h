@@ -17,7 +17,7 @@ template <Int8Product Isa>
 constexpr Kernels int8_kernels() {
   using Product = QuantizedProduct<Isa>;
   return {.mr = Isa::mr,
-          .tile_rows = 0,
+          .l2_bytes = Isa::l2_bytes,
           .layout = layout_of<Isa>,
           .lhs_size = Isa::lhs_size,
           .rhs_size = sizeof(std::int8_t),
@@ -36,7 +36,6 @@ constexpr Kernels float_kernels() {
   using Product = FloatProduct<Isa>;
   constexpr std::uint32_t nr = 4 * Isa::width;
   return {.mr = Isa::float_mr,
-          .tile_rows = 0,
           .layout = {nr, nr, 1, 1},
           .lhs_size = sizeof(float),
           .rhs_size = sizeof(float),

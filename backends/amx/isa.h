@@ -20,7 +20,7 @@
 namespace {
 
 struct Isa : Avx512Vectors {
-  static constexpr std::uint32_t kr = 4;
+  static constexpr std::uint32_t kr = 4, l2_bytes = 1280 << 10;  ///< of 2 MB
   static constexpr std::int32_t activation_bias = 0;
   static BYTEGATE_INLINE I add_pair_products(I acc, I a, I b) { return _mm512_dpwssd_epi32(acc, a, b); }
 };
@@ -32,7 +32,7 @@ class TileBlocks {
  public:
   using Isa = ::Isa;
   using WeightsIn = bytegate::kernels::WeightsIn;
-  static constexpr std::size_t max_rows = 32;
+  static constexpr std::size_t tile_rows = 16, max_rows = 2 * tile_rows;
 
   explicit BYTEGATE_INLINE TileBlocks(std::size_t rows) : rows_(rows) {
     const std::size_t first = rows < tile_rows ? rows : tile_rows, second = rows - first;
@@ -65,7 +65,7 @@ class TileBlocks {
   BYTEGATE_INLINE void panel_sums(const std::uint8_t* lhs, std::size_t stride, const std::int8_t* weights,
                                   const bytegate::PackedMatrix& rhs, WeightsIn in, std::int32_t* out,
                                   const Between& between) const {
-    const Operands of{lhs, stride, weights, rhs.k_groups * (Isa::width * Isa::kr), rhs.k, in == WeightsIn::memory};
+    const Operands of{lhs, stride, weights, rhs.k_groups * (Isa::width * Isa::kr), rhs.k, in == WeightsIn::beyond_l2};
     if (in == WeightsIn::l1) {
       sums<vectors, false>(of, out, between);
     } else {
@@ -74,7 +74,7 @@ class TileBlocks {
   }
 
  protected:
-  static constexpr std::size_t tile_rows = 16, tile_k = 64, tile_bytes = 1024;
+  static constexpr std::size_t tile_k = 64, tile_bytes = 1024;
 
   /// The operand of ldtilecfg.
   struct alignas(64) Config {

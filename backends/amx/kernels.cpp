@@ -48,6 +48,8 @@ void recurrent_step(const RecurrentStepArgs* args) {
 constexpr Kernels kInt8 = {
     .mr = TileBlocks::max_rows,
     .tile_rows = kTileRows,
+    .tile_height = TileBlocks::tile_rows,
+    .l2_bytes = Isa::l2_bytes,
     .layout = {.panel_channels = 4 * Isa::width, .block_channels = Isa::width, .kr = Isa::kr, .k_block = 64},
     .lhs_size = 1,
     .rhs_size = 1,

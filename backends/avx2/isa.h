@@ -10,8 +10,8 @@
 namespace {
 
 struct Isa : Avx2Vectors {
-  static constexpr std::uint32_t mr = 6, block_channels = 16, kr = 2, lhs_size = 2, least_vectors = 1,
-                                 independent_sums = 4;
+  static constexpr std::uint32_t mr = 6, l2_bytes = 512 << 10, block_channels = 16, kr = 2, lhs_size = 2,
+                                 least_vectors = 1, independent_sums = 4;
   static constexpr std::int32_t activation_bias = 0;
   static constexpr bool row_by_pairs = true;
   // Six rows by two vectors of sums, two of weights, an activation and a product: all 16 registers.

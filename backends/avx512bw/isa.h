@@ -10,8 +10,8 @@
 namespace {
 
 struct Isa : Avx512Vectors {
-  static constexpr std::uint32_t mr = 6, block_channels = 32, kr = 2, lhs_size = 2, least_vectors = 1,
-                                 independent_sums = 8;
+  static constexpr std::uint32_t mr = 6, l2_bytes = 512 << 10, block_channels = 32, kr = 2, lhs_size = 2,
+                                 least_vectors = 1, independent_sums = 8;
   static constexpr std::int32_t activation_bias = 0;
   // Six rows by four vectors of sums, four of weights, an activation and a product: 30 of 32 registers.
   template <int rows, int vectors, int of = vectors>

@@ -13,8 +13,8 @@ namespace {
 
 struct Isa : Avx512Vectors {
   /// A panel is one stream: AMD's Zen 5 reads it from L2 up to twice as fast as four.
-  static constexpr std::uint32_t mr = 6, block_channels = 64, kr = 4, lhs_size = 1, least_vectors = 1,
-                                 independent_sums = 16;
+  static constexpr std::uint32_t mr = 6, l2_bytes = 1 << 20, block_channels = 64, kr = 4, lhs_size = 1,
+                                 least_vectors = 1, independent_sums = 16;
   static constexpr std::int32_t activation_bias = 0;
   static constexpr bool takes_vector_blocks = true;  ///< amx packs blocks of a vector, and multiplies few rows here
   template <int rows, int vectors, int of = vectors>

@@ -12,8 +12,8 @@
 namespace {
 
 struct Isa : Avx2Vectors {
-  static constexpr std::uint32_t mr = 6, block_channels = 32, kr = 4, lhs_size = 1, least_vectors = 1,
-                                 independent_sums = 12;
+  static constexpr std::uint32_t mr = 6, l2_bytes = 1 << 20, block_channels = 32, kr = 4, lhs_size = 1,
+                                 least_vectors = 1, independent_sums = 12;
   static constexpr std::int32_t activation_bias = 0;
   /// Vectors of sums that a tile takes at once. Six rows by two, two of weights and an activation: 15 of 16 registers.
   /// Four rows by two are too few sums for the latency of dot.

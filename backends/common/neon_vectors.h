@@ -74,7 +74,7 @@ struct NeonVectors : XsimdVectors<xs::neon64> {
 
 /// What the int8 products of the Arm backends share: they are signed by signed.
 struct NeonInt8 : NeonVectors {
-  static constexpr std::uint32_t block_channels = 16, lhs_size = 1, least_vectors = 2;
+  static constexpr std::uint32_t l2_bytes = 1 << 20, block_channels = 16, lhs_size = 1, least_vectors = 2;
   static constexpr std::int32_t activation_bias = 128;
   using Lhs = int8x16_t;
   using Rhs = int8x16_t;

@@ -13,7 +13,7 @@ namespace {
 struct Isa {
   // One sum is enough: compilers vectorize over k, and several took 1.3 to 1.8 times the instructions, and 19 KB more.
   static constexpr std::uint32_t width = 1, registers = 16, float_mr = 1, mr = 1, block_channels = 1, kr = 4,
-                                 lhs_size = 1, least_vectors = 4, independent_sums = 1;
+                                 l2_bytes = 1 << 20, lhs_size = 1, least_vectors = 4, independent_sums = 1;
   static constexpr std::int32_t activation_bias = 0;
   using F = float;
   using I = std::uint32_t;  // wraps; the final sum fits int32 (kMaxK)

@@ -12,7 +12,7 @@
 namespace bytegate {
 
 /// Raised when the meaning or layout of any struct in this file changes.
-inline constexpr std::uint32_t kBackendAbi = 8;
+inline constexpr std::uint32_t kBackendAbi = 9;
 
 /// Products of more than this many terms could overflow int32: 65,536 * 255 * 128 < 2^31 <= 65,793 * 255 * 128.
 inline constexpr std::size_t kMaxK = 65536;
@@ -250,11 +250,14 @@ struct RecurrentStepArgs {
 /// The kernels of one format of weights on one backend. All functions are thread safe, allocate nothing and throw
 /// nothing.
 struct Kernels {
-  std::uint32_t mr;         ///< rows that a tile handles at once, 1 or more
-  std::uint32_t tile_rows;  ///< rows from which a call may use the tile registers (AMX), which it configures; 0: never
-  PackedLayout layout;      ///< of weights
-  std::uint32_t lhs_size;   ///< bytes of a staged activation
-  std::uint32_t rhs_size;   ///< bytes of a weight: 1 (int8) or 4 (float)
+  std::uint32_t mr;  ///< rows that a tile handles at once, 1 or more
+  /// Rows from which a call may use the tile registers (AMX), which it configures; 0: never.
+  std::uint32_t tile_rows = 0;
+  std::uint32_t tile_height = 0;     ///< rows that a tile register holds: a product takes about as long with fewer
+  std::uint32_t l2_bytes = 1 << 20;  ///< weights of so many bytes stay in L2 beside what a layer reads and writes
+  PackedLayout layout;               ///< of weights
+  std::uint32_t lhs_size;            ///< bytes of a staged activation
+  std::uint32_t rhs_size;            ///< bytes of a weight: 1 (int8) or 4 (float)
   SumFormat sum_format = SumFormat::plain;  ///< of PackedMatrix::sums; not used by float kernels
 
   /// ranges[r] = range of row r of x.
@@ -310,10 +313,10 @@ struct Backend {
 };
 
 // A struct that changes its size needs another kBackendAbi, and then other numbers here.
-static_assert(kBackendAbi == 8 && sizeof(void*) == 8);
+static_assert(kBackendAbi == 9 && sizeof(void*) == 8);
 static_assert(sizeof(PackedLayout) == 16 && sizeof(RowRange) == 8 && sizeof(RowScale) == 8 && sizeof(FloatRows) == 32);
 static_assert(sizeof(StagedRows) == 32 && sizeof(PackedMatrix) == 64 && sizeof(GemmArgs) == 160);
-static_assert(sizeof(RecurrentStepArgs) == 184 && sizeof(Kernels) == 104);
+static_assert(sizeof(RecurrentStepArgs) == 184 && sizeof(Kernels) == 112);
 static_assert(sizeof(BackendKernels) == 40 && sizeof(Backend) == 56);
 
 }  // namespace bytegate

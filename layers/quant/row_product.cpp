@@ -11,10 +11,9 @@ namespace {
 
 /// Bytes of activations staged at once, so that they stay in a cache while all the weights pass: in L1 beside weights
 /// that stay in L2, otherwise a part of L2, since the weights come from beyond it for each block.
-constexpr std::size_t kStagedBytes = 256 * 1024, kStagedBesideL2 = 32 * 1024, kWeightsInL2 = 1024 * 1024;
-/// Tile registers multiply 32 rows at a time, and their loads are wide: two such blocks are still quick beyond L1. One
-/// tile has 16 rows.
-constexpr std::size_t kTileRows = 64, kLeastTileRows = 16;
+constexpr std::size_t kStagedBytes = 256 * 1024, kStagedBesideL2 = 32 * 1024;
+/// Tile registers multiply two tiles of rows at a time, and their loads are wide: four are still quick beyond L1.
+constexpr std::size_t kTilesAtOnce = 4;
 /// A product of fewer multiply-adds is not worth waking a thread.
 constexpr std::size_t kMinMacs = std::size_t{4} << 20;
 
@@ -23,9 +22,9 @@ const Kernels& kernels_of(const Backend& backend, const Weight& weight) {
 }
 
 std::size_t block_rows(const Kernels& kernels, const PackedWeights& weights) {
-  const std::size_t stride = weights.lhs_stride(), granule = kernels.tile_rows > 0 ? kTileRows : kernels.mr;
-  const std::size_t bytes = stride * weights.view().n <= kWeightsInL2 ? kStagedBesideL2 : kStagedBytes;
-  return round_up(std::clamp<std::size_t>(bytes / stride, 16, 512), granule);
+  const std::size_t stride = weights.lhs_stride(), tile = kTilesAtOnce * kernels.tile_height;
+  const std::size_t bytes = weights.bytes() <= kernels.l2_bytes ? kStagedBesideL2 : kStagedBytes;
+  return round_up(std::clamp<std::size_t>(bytes / stride, 16, 512), std::max<std::size_t>(tile, kernels.mr));
 }
 
 }  // namespace
@@ -75,7 +74,7 @@ void RowProduct::run(const ProductRows& source, std::size_t rows, const Layer* n
     source.reserve(block, workspace.of_thread(i));
   }
   // All weights pass for each part: at least a quarter of a block.
-  const std::size_t granule = kernels_.tile_rows > 0 ? kLeastTileRows : kernels_.mr;
+  const std::size_t granule = kernels_.tile_height > 0 ? kernels_.tile_height : kernels_.mr;
   RowQueue queue(rows, block, round_up((block + 3) / 4, granule), threads);
   workspace.run(threads, [&](std::size_t i) {
     WorkspaceImpl& own = workspace.of_thread(i);

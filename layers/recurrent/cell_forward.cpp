@@ -15,7 +15,7 @@ constexpr std::size_t kMinChunkRows = 128, kMinTileChunkRows = 512;
 
 /// Chunks are equal but for one step, and up to a quarter larger rather than one more.
 std::size_t chunk_steps(const ForwardCall& call, const PackedCell& cell) {
-  const bool beyond_l2 = cell.ih.bytes() + cell.hh.bytes() > kTileWeightsInL2;
+  const bool beyond_l2 = cell.ih.bytes() + cell.hh.bytes() > call.kernels.l2_bytes;
   const std::size_t least = call.kernels.tile_rows > 0 && beyond_l2 ? kMinTileChunkRows : kMinChunkRows;
   const std::size_t rows = std::max(least, kGatesBytes / (cell.ih.channels() * sizeof(float)));
   const std::size_t most = std::max<std::size_t>((rows + rows / 4) / call.batch(), 1);

@@ -8,10 +8,6 @@
 
 namespace bytegate::detail {
 
-/// Weights of so many bytes stay in L2 beside what else a recurrence reads and writes, on CPUs with tile registers,
-/// whose cores have 2 MB of it.
-constexpr std::size_t kTileWeightsInL2 = std::size_t{1280} << 10;
-
 /// The sequences that one layer and direction reads and writes.
 struct CellSequences {
   SequenceView x;

@@ -42,17 +42,18 @@ struct Plan {
 constexpr std::size_t kMinStepMacs = std::size_t{256} << 10;
 constexpr std::size_t kMinCallMacs = std::size_t{4} << 20;
 
-/// Tile registers multiply 16 rows in the time of one: fewer than these a thread gain nothing. But steps are short,
-/// too.
-constexpr std::size_t kTileHeight = 16, kMinTileStepMacs = std::size_t{4} << 20;
+/// Steps are short on tile registers, too.
+constexpr std::size_t kMinTileStepMacs = std::size_t{4} << 20;
 
 /// Whether a step of so many multiply-adds is rather divided by hidden units: its rows are too few, or it waits for
 /// weights that come from beyond L2: each for its own units, threads read them once.
 bool has_few_rows(const ForwardCall& call, std::size_t step_macs, std::size_t threads) {
   const std::size_t batch = call.batch();
   if (batch < 4 * threads && step_macs >= kMinStepMacs) return true;
-  if (call.kernels.tile_rows == 0 || step_macs < kMinTileStepMacs) return false;
-  return batch < kTileHeight * threads || (batch == kTileHeight * threads && step_macs / batch > kTileWeightsInL2);
+  if (call.kernels.tile_height == 0 || step_macs < kMinTileStepMacs) return false;
+  // A tile takes as long with fewer rows: a thread that has less than one gains nothing.
+  const std::size_t tiles = call.kernels.tile_height * threads;
+  return batch < tiles || (batch == tiles && step_macs / batch > call.kernels.l2_bytes);
 }
 
 Plan make_plan(const ForwardCall& call, std::uint32_t gates, std::size_t threads, std::size_t panels) {
