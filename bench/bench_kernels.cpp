@@ -86,6 +86,9 @@ struct Operands {
   StagedRows lhs{};
   PackedWeights weights;
 
+  /// Read again and again.
+  bool from_memory() const { return weights.bytes() >= detail::kBytesFromMemory; }
+
   /// gates: those of a recurrent matrix in its own layout, n rows in all; 0 for one of gemm.
   Operands(const Backend& backend, std::int64_t m, std::int64_t k, std::int64_t n, std::uint32_t gates)
       : weights(packed(*backend.kernels->int8, k, n, gates)) {
@@ -115,7 +118,7 @@ std::vector<float> gemm_once(const Backend& backend, void (*gemm)(const GemmArgs
   const Operands o(backend, s[0], s[1], s[2], 0);
   std::vector<float> y(static_cast<std::size_t>(s[0] * s[2]));
   const auto n = static_cast<std::size_t>(s[2]);
-  const GemmArgs args{o.lhs, o.weights.view(), y.data(), n, n, 0, o.weights.panels(), 0};
+  const GemmArgs args{o.lhs, o.weights.view(), y.data(), n, n, 0, o.weights.panels(), 0, o.from_memory()};
   gemm(&args);
   return y;
 }
@@ -136,7 +139,7 @@ void run_gemm(benchmark::State& state, const Backend& backend, void (*gemm)(cons
   const Operands o(backend, s[0], s[1], s[2], 0);
   std::vector<float> y(static_cast<std::size_t>(s[0] * s[2]));
   const auto n = static_cast<std::size_t>(s[2]);
-  const GemmArgs args{o.lhs, o.weights.view(), y.data(), n, n, 0, o.weights.panels(), 0};
+  const GemmArgs args{o.lhs, o.weights.view(), y.data(), n, n, 0, o.weights.panels(), 0, o.from_memory()};
   for (auto _ : state) {
     gemm(&args);
     benchmark::ClobberMemory();
@@ -176,7 +179,8 @@ struct Step {
             0,
             o.weights.panels(),
             0,
-            0};
+            0,
+            o.from_memory()};
   }
 };
 

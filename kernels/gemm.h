@@ -54,7 +54,7 @@ __attribute__((noinline)) void gemm_panels(const GemmArgs& args, std::size_t pan
   }
 }
 
-/// The same of one row by pairs of panels: see kBytesFromMemory.
+/// The same of one row by pairs of panels: see Product::row_by_pairs.
 template <class Product>
 __attribute__((noinline)) void gemm_row_by_pairs(const GemmArgs& args, std::size_t panel_end, float* out) {
   using Isa = typename Product::Isa;
@@ -138,8 +138,7 @@ void gemm(const GemmArgs* args) {
   if (a.panel_begin < end) {
     auto panels = gemm_panels<Product>;
     if constexpr (Product::row_by_pairs) {
-      const std::size_t bytes = (end - a.panel_begin) * a.rhs.k_groups * Product::template group_bytes<4>;
-      if (a.lhs.rows == 1 && bytes >= kBytesFromMemory) panels = gemm_row_by_pairs<Product>;
+      if (a.lhs.rows == 1 && a.from_memory != 0) panels = gemm_row_by_pairs<Product>;
     }
     panels(a, end, a.out + a.panel_begin * nr);
   }

@@ -7,7 +7,9 @@
 //   tile.run(lhs, m, panel, rhs, ahead)
 //                                       sums over the whole of k; m is the first row; ahead: see FetchAhead
 //   tile.value<r, v>(rhs, n, addend)    the float result of row r and vector v (first channel n), plus addend
-//   Product::row_by_pairs               whether a tile of one row takes two panels of weights that come from memory
+//   Product::row_by_pairs               whether a tile of one row takes two panels of weights from memory, one of the
+//                                       first half and one of the second: CPUs read streams that are far apart faster
+//                                       from there than one
 //   Product::panel<vectors>(rhs, i)     the weights of panel i
 //   Product::least_vectors              vectors of a panel of 4 that a tile may take alone
 //   Product::vectors(rhs, n)            the weights of those that begin with channel n
@@ -65,11 +67,6 @@ BYTEGATE_INLINE StagedRows rows_from(const StagedRows& lhs, std::size_t row) {
   return {static_cast<char*>(lhs.data) + row * lhs.stride, lhs.stride, lhs.scales ? lhs.scales + row : nullptr,
           lhs.rows - row};
 }
-
-/// Weights of so many bytes do not stay in L2, and seldom in the caches that other cores use, too. From memory a CPU
-/// reads streams that are far apart faster than one: one row takes a panel of the first half and one of the second
-/// together (row_by_pairs).
-constexpr std::size_t kBytesFromMemory = std::size_t{6} << 20;
 
 /// The first `left` lanes of v, or all of them.
 template <class Isa>

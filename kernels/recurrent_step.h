@@ -264,7 +264,8 @@ __attribute__((noinline)) void step_block(const RecurrentStepArgs& a, const Step
   ranges.store(a);
 }
 
-/// One row by pairs of panels: see kBytesFromMemory. Of an odd number the last of the first half is computed twice.
+/// One row by pairs of panels: see Product::row_by_pairs. Of an odd number the last of the first half is computed
+/// twice.
 template <class Isa>
 __attribute__((noinline)) void step_row_by_pairs(const RecurrentStepArgs& a, const StepParts<Isa>& parts,
                                                  std::size_t row) {
@@ -338,9 +339,7 @@ void recurrent_step(const RecurrentStepArgs* args) {
     if constexpr (Product::mr >= 3) {
       if (left == 1) {
         if constexpr (steps_by_pairs<Product, Cell>) {
-          if ((a.panel_end - a.panel_begin) * a.rhs.k_groups * parts.group_bytes >= kBytesFromMemory) {
-            return step_row_by_pairs<Isa>(a, parts, row);
-          }
+          if (a.from_memory != 0) return step_row_by_pairs<Isa>(a, parts, row);
         }
         step_row<Product, Cell>(a, row);
         return;

@@ -9,6 +9,20 @@
 
 namespace bytegate {
 
+namespace {
+
+/// Bytes of a layer's weights.
+class WeightBytes final : public LayerVisitor {
+ public:
+  void weight(const std::string&, const Weight& weight) override {
+    const auto elements = static_cast<std::size_t>(weight.rows() * weight.cols());
+    count += elements * (weight.quantized() ? sizeof(std::int8_t) : sizeof(float));
+  }
+  std::size_t count = 0;
+};
+
+}  // namespace
+
 void Sequential::add(std::string name, LayerPtr layer) {
   const auto refuse = [&](const char* why) {
     detail::throw_error(ErrorCode::invalid_argument, {"Sequential: the layer '", name, "' ", why});
@@ -17,7 +31,10 @@ void Sequential::add(std::string name, LayerPtr layer) {
   if (name.empty()) refuse("needs a name");
   if (std::ranges::count(layers_, name, &NamedLayer::name) != 0) refuse("has the name of a layer before it");
   if (layer->takes_indices() && !layers_.empty()) refuse("takes indices and can only come first");
+  WeightBytes bytes;
+  if (!layer->takes_indices()) layer->describe(bytes);  // of an embedding a call reads some rows
   layers_.push_back({std::move(name), std::move(layer)});
+  weight_bytes_ += bytes.count;
 }
 
 Shape Sequential::output_shape(const Shape& x) const {
@@ -45,6 +62,22 @@ ModelState Sequential::zero_state(const Shape& x) const {
 }
 
 namespace {
+
+/// Tells the layers of a model while it runs how many bytes of weights they have together.
+class ModelBytes {
+ public:
+  ModelBytes(detail::WorkspaceImpl& workspace, std::size_t bytes)
+      : workspace_(workspace), before_(workspace.model_bytes()) {
+    workspace.set_model_bytes(bytes);
+  }
+  ~ModelBytes() { workspace_.set_model_bytes(before_); }
+  ModelBytes(const ModelBytes&) = delete;
+  ModelBytes& operator=(const ModelBytes&) = delete;
+
+ private:
+  detail::WorkspaceImpl& workspace_;
+  std::size_t before_;
+};
 
 /// The two buffers that hold the outputs of a model's layers in turn.
 class OutputBuffers {
@@ -175,6 +208,7 @@ void Sequential::forward(ConstTensorView x, TensorView y, Workspace& workspace, 
     std::copy_n(x.data, x.shape.elements(), y.data);
     return;
   }
+  const ModelBytes bytes(workspace.impl(), weight_bytes_);
   run(layers_, x, y, workspace, state, lengths);
 }
 
@@ -182,6 +216,7 @@ void Sequential::forward(IndexView x, TensorView y, Workspace& workspace, ModelS
                          std::span<const std::int64_t> lengths) const {
   prepare(x.shape, y, true, state);
   const detail::FloatEnvironment environment;
+  const ModelBytes bytes(workspace.impl(), weight_bytes_);
   run(layers_, x, y, workspace, state, lengths);
 }
 

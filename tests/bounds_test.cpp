@@ -153,8 +153,15 @@ TEST_P(BoundsTest, KernelOperands) {
         StagedRows lhs{staged.data(), stride, reinterpret_cast<RowScale*>(scales.data()), rows};
         const FloatRows source{in.data(), static_cast<std::size_t>(k), rows, static_cast<std::size_t>(k)};
         kernels.stage_rows(&source, nullptr, nullptr, 0, &lhs);
-        const GemmArgs args{lhs, rhs.view,        out.data(), static_cast<std::size_t>(n), static_cast<std::size_t>(n),
-                            0,   packed.panels(), 0};
+        const GemmArgs args{lhs,
+                            rhs.view,
+                            out.data(),
+                            static_cast<std::size_t>(n),
+                            static_cast<std::size_t>(n),
+                            0,
+                            packed.panels(),
+                            0,
+                            random.chance(50)};
         kernels.gemm(&args);
         return equal(out.data(), Linear(weight, {}, Scheme::per_row(), false, &backend()).forward(x));
       });

@@ -63,12 +63,12 @@ class Product {
       : kernels_(*backend.kernels->int8), n_(static_cast<std::size_t>(weight.rows)), packed_(pack(kernels_, weight)) {}
 
   /// float(acc) [rows, n]; also checks that nothing else is written.
-  std::vector<float> run(const Activations& a, std::size_t rows) const {
+  std::vector<float> run(const Activations& a, std::size_t rows, bool from_memory) const {
     Staging staging(kernels_, rows, a.k);
     for (std::size_t r = 0; r < rows; ++r) staging.stage_integers(r, a.rows[r], a.zero_points[r]);
     const std::size_t stride = n_ + 3;
     std::vector<float> out((rows + 1) * stride, kCanary);
-    const GemmArgs args{staging.rows(), packed_.view(), out.data(), stride, n_, 0, packed_.panels(), 0};
+    const GemmArgs args{staging.rows(), packed_.view(), out.data(), stride, n_, 0, packed_.panels(), 0, from_memory};
     kernels_.gemm(&args);
     std::vector<float> result;
     for (std::size_t r = 0; r <= rows; ++r) {
@@ -103,17 +103,19 @@ std::vector<float> expected_of(const Activations& a, const QuantizedWeight& weig
 
 class GemmTest : public BackendTest {
  protected:
-  /// m rows against the oracle, taking the first 1, 2, ... m of them at a time if `each`. False after a failure.
+  /// m rows against the oracle, taking the first 1, 2, ... m of them at a time if `each`, and one by weights that are
+  /// said to come from memory. False after a failure.
   bool check(const Activations& a, const QuantizedWeight& weight, bool each) const {
     const std::vector<float> expected = expected_of(a, weight);
     const Product product(backend(), weight);
     const auto width = static_cast<std::size_t>(weight.rows);
-    for (std::size_t rows = each ? 1 : a.rows.size(); rows <= a.rows.size(); ++rows) {
-      const std::vector<float> got = product.run(a, rows);
+    for (std::size_t rows = each ? 0 : a.rows.size(); rows <= a.rows.size(); ++rows) {
+      const std::vector<float> got = rows == 0 ? product.run(a, 1, true) : product.run(a, rows, false);
       for (std::size_t i = 0; i < got.size(); ++i) {
         if (got[i] == expected[i]) continue;
-        ADD_FAILURE() << "M " << rows << " N " << weight.rows << " K " << a.k << " row " << i / width << " column "
-                      << i % width << ": " << got[i] << ", expected " << expected[i];
+        ADD_FAILURE() << "M " << (rows == 0 ? "1 from memory" : std::to_string(rows)) << " N " << weight.rows << " K "
+                      << a.k << " row " << i / width << " column " << i % width << ": " << got[i] << ", expected "
+                      << expected[i];
         return false;
       }
     }
@@ -294,9 +296,11 @@ TEST_P(GemmTest, Epilogue) {
   for (std::size_t begin = 0; begin <= packed.panels(); ++begin) {
     for (std::size_t end = begin; end <= packed.panels(); ++end) {
       for (std::size_t n_out : {n, n - 1, 2 * nr + 1, 2 * nr, nr - 1, std::size_t{1}}) {
-        for (std::uint32_t relu : {0u, 1u}) {
-          std::vector<float> out(3 * n, kCanary);
-          const GemmArgs args{staging.rows(), packed.view(), out.data(), n, n_out, begin, end, relu};
+        for (std::uint32_t kind = 0; kind < 6; ++kind) {
+          const std::uint32_t relu = kind % 2, from_memory = kind / 4, rows = kind < 2 ? 3 : 1;
+          std::vector<float> out(rows * n, kCanary);
+          GemmArgs args{staging.rows(), packed.view(), out.data(), n, n_out, begin, end, relu, from_memory};
+          args.lhs.rows = rows;
           kernels.gemm(&args);
           for (std::size_t i = 0; i < out.size(); ++i) {
             const std::size_t column = i % n;
@@ -305,7 +309,8 @@ TEST_P(GemmTest, Epilogue) {
                                    : relu && y < 0                                            ? 0.0f
                                                                                               : y;
             ASSERT_EQ(out[i], expected) << "column " << column << ", panels " << begin << " to " << end << ", n_out "
-                                        << n_out << ", relu " << relu;
+                                        << n_out << ", relu " << relu << ", " << rows << " rows, from memory "
+                                        << from_memory;
           }
         }
       }
@@ -327,8 +332,8 @@ TEST_P(GemmTest, Next) {
     const std::vector<float> expected = expected_of(a, weight);
     for (const std::size_t bytes : {std::size_t{0}, std::size_t{1}, std::size_t{1} << 20, ~std::size_t{0}}) {
       std::vector<float> out(rows * n);
-      const GemmArgs args{staging.rows(),     packed.view(), out.data(), n, n, 0, packed.panels(), 0,
-                          packed.view().data, bytes};
+      const GemmArgs args{staging.rows(), packed.view(),      out.data(), n, n, 0, packed.panels(), 0,
+                          false,          packed.view().data, bytes};
       kernels.gemm(&args);
       ASSERT_EQ(out, expected) << rows << " rows, next " << bytes << " bytes";
     }

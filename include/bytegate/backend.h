@@ -207,7 +207,9 @@ struct GemmArgs {
   std::size_t n_out;       ///< columns from n_out on are not stored; at most the padded channels
   std::size_t panel_begin;
   std::size_t panel_end;
-  std::uint32_t relu;  ///< 1: max(0, y); NaN stays NaN
+  std::uint32_t relu;             ///< 1: max(0, y); NaN stays NaN
+  std::uint32_t from_memory = 0;  ///< 1: the weights of one row come from memory, not from a cache. It changes no
+                                  ///< result.
   /// What the caller reads after this call: it may be fetched into a cache meanwhile. It changes no result.
   const void* next = nullptr;
   std::size_t next_bytes = 0;  ///< may be 0
@@ -242,6 +244,7 @@ struct RecurrentStepArgs {
   /// that what the last step left there is used first. It changes no result.
   std::uint32_t descending;
   std::uint32_t relu;  ///< the function `act` of gru, gru_candidate and rnn: 0 tanh, 1 max(0, y); NaN stays NaN
+  std::uint32_t from_memory = 0;  ///< as in GemmArgs
 };
 
 // ------------------------------------------------------------------------------------------------------------------
@@ -316,7 +319,7 @@ struct Backend {
 static_assert(kBackendAbi == 9 && sizeof(void*) == 8);
 static_assert(sizeof(PackedLayout) == 16 && sizeof(RowRange) == 8 && sizeof(RowScale) == 8 && sizeof(FloatRows) == 32);
 static_assert(sizeof(StagedRows) == 32 && sizeof(PackedMatrix) == 64 && sizeof(GemmArgs) == 160);
-static_assert(sizeof(RecurrentStepArgs) == 184 && sizeof(Kernels) == 112);
+static_assert(sizeof(RecurrentStepArgs) == 192 && sizeof(Kernels) == 112);
 static_assert(sizeof(BackendKernels) == 40 && sizeof(Backend) == 56);
 
 }  // namespace bytegate

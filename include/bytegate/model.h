@@ -72,6 +72,7 @@ class Sequential {
 
   std::string name_;
   std::vector<NamedLayer> layers_;
+  std::size_t weight_bytes_ = 0;  ///< of what all layers read in every call
 };
 
 /// The model as PyTorch prints one.

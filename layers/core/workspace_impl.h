@@ -57,6 +57,13 @@ class WorkspaceImpl {
     pool_->run(count, f);
   }
 
+  /// The weights of the model that runs, all of which its layers read in turn; 0 for a layer that is called alone.
+  void set_model_bytes(std::size_t bytes) noexcept {
+    model_bytes_ = bytes;
+    for (WorkspaceImpl& other : others_) other.set_model_bytes(bytes);
+  }
+  std::size_t model_bytes() const noexcept { return model_bytes_; }
+
   /// `count` elements, 64-byte aligned, with whatever they held before; valid until the slot is asked for again.
   template <class T>
   T* get(Slot slot, std::size_t count) {
@@ -79,6 +86,7 @@ class WorkspaceImpl {
  private:
   std::array<AlignedBuffer, static_cast<std::size_t>(Slot::count)> buffers_;
   std::vector<WorkspaceImpl> others_;
+  std::size_t model_bytes_ = 0;
   std::unique_ptr<ThreadPool> pool_;
 };
 

@@ -48,6 +48,10 @@ class ChannelOrder {
   std::uint32_t gates_;
 };
 
+/// Weights come from memory if so many bytes of them are read from one use of a matrix to the next: these do not stay
+/// in L2, and seldom in the caches that other cores use, too.
+constexpr std::size_t kBytesFromMemory = std::size_t{6} << 20;
+
 /// Immutable after construction.
 class PackedWeights {
  public:

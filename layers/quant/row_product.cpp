@@ -125,6 +125,7 @@ void RowProduct::run_part(const ProductRows& source, Range rows, Range panels, c
                         panels.begin,
                         panels.end,
                         relu && !torch,
+                        std::max(weights.bytes(), workspace.model_bytes()) >= kBytesFromMemory,
                         inputs.data(),
                         inputs.size_bytes()};
     kernels_.gemm(&args);

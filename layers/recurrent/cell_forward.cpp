@@ -114,6 +114,11 @@ void CellForward::share_input(const CellForward& other) {
   input_is_staged_ = true;
 }
 
+bool CellForward::from_memory(const PackedWeights& weights) const noexcept {
+  const std::size_t in_turn = std::max(call_.weight_bytes, call_.workspace.model_bytes());
+  return (call_.steps == 1 ? in_turn : weights.bytes()) >= kBytesFromMemory;
+}
+
 RowRange CellForward::find_input_range() const {
   RowRange range{0, 0};
   const std::size_t batch = call_.batch();
@@ -199,6 +204,7 @@ void CellForward::run(const RecurrentArgs& args, std::size_t index) {
                            input.begin,
                            input.end,
                            0,
+                           from_memory(cell_.ih),
                            cell_.hh.panel(panels_.begin),
                            recurrent_panels * cell_.hh.panel_bytes()};
     call_.kernels.gemm(&product);

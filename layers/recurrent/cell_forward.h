@@ -42,6 +42,9 @@ class CellForward {
 
   bool projected() const noexcept { return cell_.hr.has_value(); }
   bool is_last_step(std::size_t t) const noexcept { return sequences_.reverse ? t == 0 : t + 1 == call_.steps; }
+  /// Whether the weights come from memory in each step: all of the layer are read from one step to the next, or, in a
+  /// call of several, these alone.
+  bool from_memory(const PackedWeights& weights) const noexcept;
   /// Copies h_ of the first `active` rows to the output at step t.
   void store_output(std::size_t t, std::size_t active) const;
 

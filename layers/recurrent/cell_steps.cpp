@@ -15,7 +15,7 @@ KernelCellForward::Phase KernelCellForward::make_phase(Cell cell, const PackedWe
   return {call_.kernels.recurrent_step[static_cast<std::size_t>(cell)],
           {staged_h_, weights.view(), nullptr, cell_.ih.channels(), state_, padded_units_, unprojected_h_,
            padded_units_, call_.hidden(), call_.scheme ? ranges_ : nullptr, panels_.begin, panels_.end, 0,
-           call_.config.nonlinearity == Nonlinearity::relu}};
+           call_.config.nonlinearity == Nonlinearity::relu, from_memory(weights)}};
 }
 
 void KernelCellForward::begin() {
@@ -78,7 +78,8 @@ void KernelCellForward::project(std::size_t active, float* h, std::size_t h_stri
   const FloatRows rows{unprojected_h_, padded_units_, active, call_.hidden()};
   quantizer_.stage(rows, call_.scheme ? ranges_ : nullptr, staged_unprojected_h_, scratch_row_);
   const GemmArgs product{
-      staged_unprojected_h_, cell_.hr->view(), h, h_stride, call_.out_size(), 0, cell_.hr->panels(), 0};
+      staged_unprojected_h_, cell_.hr->view(), h, h_stride, call_.out_size(), 0, cell_.hr->panels(), 0,
+      from_memory(*cell_.hr)};
   call_.kernels.gemm(&product);
 }
 

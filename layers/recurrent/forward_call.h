@@ -45,7 +45,8 @@ struct ForwardCall {
   WorkspaceImpl& workspace;
   BatchRows rows;
   std::size_t steps;
-  std::size_t whole_batch;  ///< of the caller
+  std::size_t whole_batch;   ///< of the caller
+  std::size_t weight_bytes;  ///< of all layers and directions
 
   std::size_t batch() const noexcept { return rows.count; }
   bool ragged() const noexcept { return rows.lengths != nullptr; }

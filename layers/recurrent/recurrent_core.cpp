@@ -105,6 +105,7 @@ RecurrentCore::RecurrentCore(const RecurrentKind& kind, const RecurrentConfig& c
   for (std::size_t i = 0; i < cells.size(); ++i) {
     cells_.push_back(
         pack(cells[i], static_cast<std::int64_t>(i) / config_.directions(), weights_suffix(kind_, config_, i)));
+    weight_bytes_ += cells_.back().bytes();
   }
 }
 

@@ -22,6 +22,11 @@ struct PackedCell {
   std::optional<PackedWeights> hr;
   Tensor bias_ih;  ///< as it came in
   Tensor bias_hh;
+
+  /// Of all matrices.
+  std::size_t bytes() const noexcept {
+    return ih.bytes() + hh.bytes() + (candidate ? candidate->bytes() : 0) + (hr ? hr->bytes() : 0);
+  }
 };
 
 class RecurrentCore {
@@ -58,6 +63,7 @@ class RecurrentCore {
   std::optional<Scheme> scheme_;
   const Kernels* kernels_;
   std::vector<PackedCell> cells_;
+  std::size_t weight_bytes_ = 0;  ///< of all cells
 };
 
 /// The suffix of the tensors of layer and direction number `index`: none of a cell.

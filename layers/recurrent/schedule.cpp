@@ -137,11 +137,11 @@ void RecurrentCore::forward(ConstTensorView x, TensorView y, const RecurrentArgs
   const SequenceView output = sequence(y.data, y.shape.back());
 
   const BatchRows all_rows = order_rows(args.lengths, batch, steps, workspace);
-  const ForwardCall whole{kind_, config_, *kernels_, scheme_, workspace, all_rows, steps, batch};
+  const ForwardCall whole{kind_, config_, *kernels_, scheme_, workspace, all_rows, steps, batch, weight_bytes_};
   const Plan plan = make_plan(whole, kind_.gates(), workspace.usable_threads(), cells_[0].hh.panels());
   const auto call_of_thread = [&](std::size_t i) {
     const BatchRows rows = plan.by_rows ? part_of_rows(all_rows, i, plan.threads) : all_rows;
-    return ForwardCall{kind_, config_, *kernels_, scheme_, workspace.of_thread(i), rows, steps, batch};
+    return ForwardCall{kind_, config_, *kernels_, scheme_, workspace.of_thread(i), rows, steps, batch, weight_bytes_};
   };
   // Buffers first, where a failure can be thrown and nothing has been written.
   RowRange* team_ranges = workspace.get<RowRange>(Slot::team_ranges, 2 * plan.threads * batch);
