@@ -78,6 +78,7 @@ TEST_P(NumThreadsTest, LstmGivesTheSameBits) {
   const std::vector<int> counts = slow ? std::vector<int>{3} : thread_counts(size());
   for (const LstmCase& c : cases()) {
     for (const LstmKind& kind : lstm_kinds(c)) {
+      if (size() == 0 && kind.scheme.is_torch()) continue;  // of one thread
       const AnyLstm layer(c, kind, backend());
       const LSTMResult one = run_on(layer, c, 1, 1);
       for (int threads : counts) {
