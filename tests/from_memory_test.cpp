@@ -97,6 +97,7 @@ TEST(FromMemory, LayersOfAnLstm) {
   EXPECT_EQ(told_of(small, {1, 1, 200}, workspace), Told(6, 0));
   EXPECT_EQ(told_of(large, {1, 1, 400}, workspace), Told(10, 1));
   EXPECT_EQ(told_of(large, {2, 1, 400}, workspace), Told(15, 0));
+  EXPECT_EQ(told_of(lstm(1, 1300), {2, 1, 1300}, workspace), Told(3, 1)) << "6.8 MB each step";
 }
 
 TEST(FromMemory, LayersOfAModel) {

@@ -10,18 +10,6 @@ class NumThreadsTest : public BackendTest {};
 
 std::vector<int> thread_counts(int size) { return size == 0 ? std::vector<int>{2} : std::vector<int>{2, 3, 7}; }
 
-LSTMResult run_on(const AnyLstm& layer, const LstmCase& c, int threads, int calls) {
-  Workspace workspace(threads);
-  const LSTMConfig& config = c.config;
-  LSTMResult result{Tensor(c.x.shape.with_back(config.directions() * config.output_size())), c.zero_state()};
-  LSTMArgs args = state_in_place(result.state);
-  args.h0 = c.state.h.view();
-  if (c.has_c()) args.c0 = c.state.c.view();
-  args.lengths = c.lengths;
-  for (int call = 0; call < calls; ++call) layer.forward(c.x.view(), result.output.view(), args, workspace);
-  return result;
-}
-
 /// Large enough to be split: by hidden units (few rows), by rows (many, unsorted lengths, a projection).
 std::vector<LstmCase> cases() {
   std::vector<LstmCase> all;
@@ -80,10 +68,13 @@ TEST_P(NumThreadsTest, LstmGivesTheSameBits) {
     for (const LstmKind& kind : lstm_kinds(c)) {
       if (size() == 0 && kind.scheme.is_torch()) continue;  // of one thread
       const AnyLstm layer(c, kind, backend());
-      const LSTMResult one = run_on(layer, c, 1, 1);
+      Workspace alone;
+      const LSTMResult one = run(layer, c, alone);
       for (int threads : counts) {
         SCOPED_TRACE(c.text() + " " + kind.name + " threads " + std::to_string(threads));
-        const LSTMResult many = run_on(layer, c, threads, 2);  // threads asleep, then awake
+        Workspace workspace(threads);
+        run(layer, c, workspace);  // threads asleep, then awake
+        const LSTMResult many = run(layer, c, workspace);
         EXPECT_EQ(first_difference(many.output, one.output), "");
         EXPECT_EQ(first_difference(many.state.h, one.state.h), "");
         EXPECT_EQ(first_difference(many.state.c, one.state.c), "");

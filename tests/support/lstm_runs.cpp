@@ -45,6 +45,19 @@ void AnyLstm::forward(ConstTensorView x, TensorView y, const LSTMArgs& args, Wor
   layer_->forward(x, y, args, workspace);
 }
 
+LSTMResult run(const AnyLstm& layer, const LstmCase& c, Workspace& workspace) {
+  const LSTMConfig& config = c.config;
+  LSTMResult result{Tensor(c.x.shape.with_back(config.directions() * config.output_size())), c.zero_state()};
+  LSTMArgs args = state_in_place(result.state);
+  if (c.has_state) {
+    args.h0 = c.state.h.view();
+    if (c.has_c()) args.c0 = c.state.c.view();
+  }
+  args.lengths = c.lengths;
+  layer.forward(c.x.view(), result.output.view(), args, workspace);
+  return result;
+}
+
 LSTMResult run(const LstmCase& c, const LstmKind& kind, const Backend& backend) {
   return AnyLstm(c, kind, backend).forward(c.x, c.has_state ? &c.state : nullptr, c.lengths);
 }

@@ -31,6 +31,9 @@ class AnyLstm {
   std::shared_ptr<const RecurrentLayer> layer_;
 };
 
+/// The case in one call on that workspace.
+LSTMResult run(const AnyLstm& layer, const LstmCase& c, Workspace& workspace);
+
 /// The whole case in one call.
 LSTMResult run(const LstmCase& c, const LstmKind& kind, const Backend& backend);
 

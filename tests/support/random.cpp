@@ -160,6 +160,7 @@ std::vector<LstmCase> large_lstm_cases() {
   add({300, 5, 1, true, false, false, 0}, 3, 5, true);
   add({4, 600, 1, true, false, false, 0}, 2, 37, false);  // weights beyond a cache
   add({4, 830, 1, true, false, false, 0}, 2, 6, false);   // far beyond
+  add({4, 1301, 1, true, false, false, 0}, 3, 1, false);  // and of one row, which takes panels by pairs
   add({5, 80, 1, true, false, false, 0}, 3, 16, false);   // a tile of rows: more of them than steps over k
   add({70, 200, 2, true, false, false, 0}, 3, 11, true);
   for (const Cell other : recurrent_layers()) {
@@ -171,6 +172,7 @@ std::vector<LstmCase> large_lstm_cases() {
     add({5, 80, 1, true, false, false, 0}, 3, 16, false);
   }
   layer = Cell::gru;
+  add({4, 1480, 1, true, false, false, 0}, 1, 65, false);  // by pairs, the 65th row
   add({4, 7, 1, true, true, false, 0, Nonlinearity::tanh, false}, 4, 70, false);
   add({9, 130, 2, true, false, false, 0, Nonlinearity::relu, false}, 120, 2, false);
   return cases;
